@@ -11,15 +11,18 @@ with modules, the device with arrays, randomness with an explicit generator.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Context(NamedTuple):
-    """The state itself.
+@dataclass(slots=True)  # every operation reads the fields, and those of a tuple with names take longer to read
+class Context:
+    """The state itself. Nobody writes into one that is in use: `replaced` makes another.
 
     Attributes:
         recording: put operations on the tape, if one of their inputs requires a gradient.
@@ -35,6 +38,13 @@ class Context(NamedTuple):
     path: str | None = None
     kernels: str | None = None
     replaying: bool = False
+
+    def replaced(self, changes: Mapping[str, Any]) -> Context:
+        """The same state but for some of its fields."""
+        made = Context(self.recording, self.observers, self.path, self.kernels, self.replaying)
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
 
 
 _current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())  # noqa: B039 (it is immutable)
@@ -118,7 +128,7 @@ class context(Block):
         return context(**self._changes)
 
     def __enter__(self) -> Context:
-        inside = _current.get()._replace(**self._changes)
+        inside = _current.get().replaced(self._changes)
         self._entered.append((inside, _current.set(inside)))
         return inside
 
@@ -136,7 +146,7 @@ class context(Block):
 
 def assign(**changes: Any) -> None:
     """Replace fields of the ambient state until the block that is open now ends."""
-    _current.set(_current.get()._replace(**changes))
+    _current.set(_current.get().replaced(changes))
 
 
 class Observer(Block):

@@ -69,6 +69,33 @@ def test_a_fan_out_accumulates_and_never_writes_into_a_contribution():
     np.testing.assert_allclose(gm.numpy(), np.ones(3))
 
 
+def test_what_an_observer_has_seen_stays_as_it_was():
+    seen = []
+
+    class Edges(tr.Observer):
+        def on_edge(self, consumer, arg_index, producer, contribution):
+            seen.append((contribution, contribution.copy()))
+
+    x = leaf(3)
+    y = x + x
+    with Edges():
+        tr.grad(y + y + y, x, np.array([1.0, 2.0, 3.0]))
+    assert len(seen) == 6
+    for contribution, at_first in seen:
+        np.testing.assert_array_equal(contribution, at_first)
+
+
+def test_of_two_branches_the_younger_node_goes_first():
+    x = leaf(3)
+    for reversed_product in (False, True):
+        stem = tr.exp(x)
+        old, young = tr.sin(stem), tr.cos(tr.cos(stem))
+        (g,) = tr.grad(young * old if reversed_product else old * young, x, np.ones(3))
+        s = np.exp(x.data)
+        expected = np.cos(s) * np.cos(np.cos(s)) + np.sin(s) * np.sin(np.cos(s)) * np.sin(s)
+        np.testing.assert_allclose(g.numpy(), s * expected, rtol=1e-12)
+
+
 def test_leaves_that_receive_the_same_array_do_not_share_their_accumulation():
     a, b = leaf(3), leaf(3, seed=1)
     (a + b).backward(np.ones(3))

@@ -10,7 +10,7 @@ import numpy as np
 
 import tinyres as tr
 from tests.ops.test_table import for_rows, leaves, parts
-from tinyres.autograd import calling, reference
+from tinyres.autograd import calling, reference, source
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.autograd.tensor import raw
 
@@ -103,8 +103,8 @@ def test_the_real_engine_against_the_one_to_read(row):
 
 
 def test_the_call_that_is_shown_is_the_one_that_is_generated():
-    """In the docstring of calling.py, apart from comments."""
-    lines = calling.__doc__.splitlines()
+    """In the docstring of source.py, apart from comments."""
+    lines = source.__doc__.splitlines()
     shown = [line[4:].partition("  # ")[0].rstrip() for line in lines[lines.index("    def call(x):") :]]
     neg = PRIMITIVES["neg"]
-    assert shown == [line.rstrip() for line in calling.call_source(neg, neg.inputs).splitlines() if line.strip()]
+    assert shown == [line.rstrip() for line in source.call_source(neg, neg.inputs).splitlines() if line.strip()]

@@ -5,8 +5,8 @@ import pytest
 
 import tinyres as tr
 from tests.autograd.leaves import leaf
+from tinyres.autograd.between import between
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.autograd.sweep import between
 from tinyres.context import current
 
 

@@ -1,8 +1,9 @@
 """A rule runs on arrays and on tensors alike, so it may use nothing in which the two differ (design: one declaration).
 
-Allowed, in a rule and in the helpers that it calls, are operators, `.shape`, `.ndim`, `.dtype`, `.T`, static arguments,
-and calls of primitives, public functions, builtins and `math`; not a method such as `x.sum(axis)`, nor `np.sum(x)`.
-The rules of fused operations are exempt: they see arrays only, and their reference is what is differentiated further.
+Allowed, in a rule and in the helpers that it calls, are operators, `.shape`, `.size`, `.ndim`, `.dtype`, `.T`, static
+arguments, and calls of primitives, public functions, builtins and `math`; not a method such as `x.sum(axis)`, nor
+`np.sum(x)`. The rules of fused operations are exempt: they see arrays only, and their reference is what is
+differentiated further.
 """
 
 import ast
@@ -22,7 +23,7 @@ from tinyres.arrays import namespace
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.autograd.tensor import FUNCTIONS, raw
 
-COMMON = {"shape", "ndim", "dtype", "T"}
+COMMON = {"shape", "size", "ndim", "dtype", "T"}
 MODULES = [importlib.import_module(f"tinyres.ops.{found.name}") for found in pkgutil.iter_modules(ops.__path__)]
 
 

@@ -9,11 +9,11 @@ methods.py     `x.size(0)`, `x.to(...)` and their like;   in_place.py  `p.add_` 
 reference.py   the whole engine on one page. It is there to be read; the tests compare the real engine with it
 operands.py    what else an operation accepts: numbers, lists, arrays of NumPy and of other libraries
 plan.py        which values a call saves for its rules
-calling.py     @primitive, and what happens when an operation is called
+calling.py     @primitive;   source.py  what happens when an operation is called
 algebra.py     adding cotangents: arrays, or whatever else a pass carries
 hooks.py       functions that see a gradient on its way, and may change it
 event.py       one step of the backward pass, as it is shown
-sweep.py       the one loop of the backward pass
+sweep.py       the one loop of the backward pass;   between.py  the nodes that it is about
 reverse.py     the functions that start it: grad, backward, steps, walk
 function.py    Function: an operation in PyTorch's form, on top of @primitive
 functional.py  vjp, jvp, hvp, Jacobians and Hessians, all built on grad

@@ -149,7 +149,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, use_reentrant: bool 
     ]
     generators = list(notes.generators.values())
     segment = Segment(function, kept, again_by_name, leaves, generators, notes.states, ambient.path, ambient.kernels)
-    return wrap(y._data, make_node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
+    return wrap(y._data, make_node(CHECKPOINT, reached, None, segment, y._data, ambient))
 
 
 def _check_reach(head: Node, node: Node) -> None:

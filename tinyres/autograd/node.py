@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from tinyres.autograd.primitive import Primitive
+from tinyres.context import Context
 
 _serials = count()
 next_serial = _serials.__next__
@@ -69,8 +70,7 @@ def make_node(
     plan: Any,
     saved: Any,
     value: Any,
-    path: str | None,
-    kernels: str | None,
+    ambient: Context,
 ) -> Node:
     """The node of a `value`. A function rather than `Node.__init__`, of which Python makes a slower call."""
     node = Node()
@@ -80,8 +80,8 @@ def make_node(
     node.saved = saved
     node.shape = value.shape
     node.dtype = value.dtype
-    node.path = path
-    node.kernels = kernels
+    node.path = ambient.path
+    node.kernels = ambient.kernels
     node.roles = node.owner = node.line = None
     node.serial = next_serial()
     return node

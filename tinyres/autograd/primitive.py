@@ -19,7 +19,7 @@ A rule asks for values by naming them as parameters, and only those are saved by
     aux              what the forward returned besides the output (see Primitive)
     index, xs_shapes for a variadic operation f(*xs): the number of the input, and all shapes
 
-`@primitive` itself, and what calling an operation does, is in `calling.py`.
+`@primitive` itself is in `calling.py`, and what calling an operation does, in `source.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reverse mode on one page: what `calling.py` and `sweep.py` do, without observers, hooks, checkpoints and fast paths.
+"""Reverse mode on one page: what `source.py` and `sweep.py` do, without observers, hooks, checkpoints and fast paths.
 
 Nothing in the library runs this. It is here to be read. A test runs every operation through both engines and compares
 results, first and second derivatives.
@@ -25,7 +25,7 @@ from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operands import operand
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
-from tinyres.context import context, current
+from tinyres.context import Context, context, current
 
 
 def record(primitive: Primitive, args: Sequence[Any], static: dict[str, Any]) -> Any:
@@ -41,7 +41,7 @@ def record(primitive: Primitive, args: Sequence[Any], static: dict[str, Any]) ->
     parents = [a.node if isinstance(a, Tensor) else None for a in args]
     if not any(parents) or not primitive.differentiable or not current().recording:
         return wrap(y)
-    return wrap(y, make_node(primitive, parents, None, (arrays, y, aux, static), y, None, None))
+    return wrap(y, make_node(primitive, parents, None, (arrays, y, aux, static), y, Context()))
 
 
 def grad(output: Tensor, inputs: Sequence[Tensor], seed: Any, create_graph: bool = False) -> list[Any]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
+from tinyres.autograd.between import between
 from tinyres.autograd.calling import public
 from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import tensor_of
 from tinyres.autograd.node import Node
-from tinyres.autograd.sweep import Wanted, between, run, sweep
+from tinyres.autograd.sweep import Wanted, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 from tinyres.refusals.arguments import explain_words

@@ -12,15 +12,16 @@ a gradient penalty's graph: nothing is computed there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from enum import Enum
 from functools import partial
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heappushpop
 from typing import Any, Literal
 
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
+from tinyres.autograd.between import between, extend
 from tinyres.autograd.checkpoint import CHECKPOINT
 from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import LIVE, places_of_leaves, run_hooks, tensor_of
@@ -74,8 +75,13 @@ def sweep(
         heappush(heap, (places[leaf], leaf))
     zeros: set[Node] = set()  # nodes whose entry in the table is a broadcast 0
     buffers: set[Node] = set()  # nodes whose entry in the table is an array that this pass made, and may add into
-    while heap:
-        node = heappop(heap)[1]
+    following: Node | None = None  # one node waits here, not in the heap: along a chain the heap stays empty
+    while heap or following is not None:
+        if following is None:
+            node = heappop(heap)[1]
+        else:
+            node = heappushpop(heap, (-following.serial, following))[1] if heap else following
+            following = None
         if hooked:
             run_hooks(node, table, settled, create_graph)
             if node.primitive is None:
@@ -105,20 +111,36 @@ def sweep(
                 elif again in places:  # a leaf that the function made itself
                     heappush(heap, (places[again], again))
             continue
-        # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, parents, ran = node.plan, node.parents, False
-        fast = ordinary and node.kernels is kernels
-        simple = fast and plan.simple and not (watched or hooked or zeros)
-        if not simple:
+        fast = ordinary and node.kernels is kernels  # rules run on arrays, under the kernels that are in force anyway
+        if fast and plan.simple and not (watched or hooked or zeros):  # most nodes: rules and sums, and nothing else
+            for i, vjp in plan.vjps:
+                parent = parents[i]
+                if wanted is not None and parent not in wanted:
+                    continue
+                ran = True
+                contribution = vjp(total, saved)
+                if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:  # `is` is cheaper
+                    contribution = _fit(contribution, node, i, parent)
+                if parent in table:
+                    table[parent] = algebra.add(table[parent], contribution, parent in buffers)
+                    buffers.add(parent)
+                    continue
+                table[parent] = contribution
+                if parent.primitive is not None:
+                    if following is None:
+                        following = parent
+                    else:
+                        heappush(heap, (-parent.serial, parent))
+        else:
             lazy = fast and not watched and not hooked
             flat, into, no_more = (plan.flat, plan.into, node in zeros) if lazy else ((), (), False)
             joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
-        for i, vjp in plan.vjps:
-            parent = parents[i]
-            if wanted is not None and parent not in wanted:
-                continue
-            ran = True
-            if not simple:
+            for i, vjp in plan.vjps:
+                parent = parents[i]
+                if wanted is not None and parent not in wanted:
+                    continue
+                ran = True
                 if no_more or i in flat:
                     if parent not in table:
                         table[parent] = _nothing(parent, total)
@@ -129,33 +151,33 @@ def sweep(
                 if into and i in into and parent in buffers and parent.shape:  # without axes a sum is no array
                     into[i](total, saved, table[parent])
                     continue
-            if fast:
-                contribution = vjp(total, saved) if simple or joint is None else joint[i]
-                if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:  # `is` is cheaper
-                    contribution = _fit(contribution, node, i, parent)
-            else:
-                contribution = _contribution(node, i, parent, total, algebra, create_graph)
-            if watched:
-                for observer in observers:
-                    observer.on_edge(node, i, parent, contribution)
+                if fast:
+                    contribution = vjp(total, saved) if joint is None else joint[i]
+                    if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:
+                        contribution = _fit(contribution, node, i, parent)
+                else:
+                    contribution = _contribution(node, i, parent, total, algebra, create_graph)
+                if watched:
+                    for observer in observers:
+                        observer.on_edge(node, i, parent, contribution)
+                    if events:
+                        yield Event("rule", node, i, parent, contribution)
+                if parent not in table:
+                    table[parent] = contribution
+                    if (joint is not None and not watched) or i in into:
+                        buffers.add(parent)  # these rules return new arrays (see `vjp_joint` and `vjp_into`)
+                    if parent.primitive is not None:
+                        heappush(heap, (-parent.serial, parent))
+                    elif hooked and parent in places:
+                        heappush(heap, (places[parent], parent))
+                elif parent in zeros:
+                    table[parent] = contribution
+                    zeros.discard(parent)
+                else:
+                    table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
+                    buffers.add(parent)
                 if events:
-                    yield Event("rule", node, i, parent, contribution)
-            if parent not in table:
-                table[parent] = contribution
-                if not simple and ((joint is not None and not watched) or i in into):
-                    buffers.add(parent)  # these rules return new arrays (see `vjp_joint` and `vjp_into`)
-                if parent.primitive is not None:
-                    heappush(heap, (-parent.serial, parent))
-                elif hooked and parent in places:
-                    heappush(heap, (places[parent], parent))
-            elif parent in zeros:
-                table[parent] = contribution
-                zeros.discard(parent)
-            else:
-                table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
-                buffers.add(parent)
-            if events:
-                yield Event("accumulate", node, i, parent, contribution, table[parent])
+                    yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
             node.saved = FREED
         if wanted is not None and not kept:
@@ -188,7 +210,7 @@ def _run_again(
     if again is not None:
         table[again] = total
         if needed is not Wanted.ALL:
-            _extend(needed, [again], node.serial)
+            extend(needed, [again], node.serial)
     if release:
         node.saved = FREED
     return again
@@ -263,30 +285,3 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
         table = {head: g}
         run(table, between([head], [target]), {target}, create_graph=True, release=False)
     return table[target]
-
-
-def between(outputs: Iterable[Node], inputs: Iterable[Node]) -> set[Node]:
-    """The nodes on any path from `outputs` down to `inputs`, these included."""
-    found = set(inputs)
-    _extend(found, outputs, min((n.serial for n in found), default=0) - 1)
-    return found
-
-
-def _extend(found: set[Node], outputs: Iterable[Node], floor: int) -> None:
-    """Add to `found` the nodes on any path from `outputs` to a node in it. Serials up to `floor` are skipped.
-
-    Two passes: collect all that `outputs` were made from; then, oldest first, add each node that has a parent in
-    `found`. What is older than every input cannot lie on such a path, hence the floor.
-    """
-    seen = set(outputs)
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent.primitive is not None and parent.serial > floor and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    for _, node in sorted([(n.serial, n) for n in seen]):  # parents before their consumers
-        for parent in node.parents:
-            if parent in found:
-                found.add(node)
-                break

@@ -22,6 +22,7 @@ from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
+from tinyres.context import Context
 from tinyres.refusals.arguments import explain_words
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
@@ -113,7 +114,7 @@ class Tensor(Methods):
                 f"a tensor of dtype {self._data.dtype} cannot require a gradient: only floating dtypes can; "
                 "convert it first, e.g. tensor.astype('float32')"
             )
-        self.node = make_node(None, (), None, (), self._data, None, None)
+        self.node = make_node(None, (), None, (), self._data, Context())
         self.node.owner = weakref.ref(self)
         if hasattr(self, "_hooks"):
             self.node.hooks = self._hooks

@@ -112,7 +112,7 @@ def _smooth_dx(name: str, g: Any, x: Any) -> Any:
 @primitive
 def tanh(x):
     """The hyperbolic tangent."""
-    return namespace(x).tanh(x) if getattr(x, "nbytes", 0) < LEAST else _smooth("tanh", x)
+    return np.tanh(x) if type(x) is np.ndarray and x.nbytes < LEAST else _smooth("tanh", x)
 
 
 @primitive
@@ -147,11 +147,11 @@ smooth_dx.vjp(
 
 # On a few numbers, NumPy is done before another operation is called.
 def _tanh_dx(g, y):
-    return smooth_dx(g, y, function="tanh") if math.prod(y.shape) >= MANY else g * (1 - y * y)
+    return smooth_dx(g, y, function="tanh") if y.size >= MANY else g * (1 - y * y)
 
 
 def _sigmoid_dx(g, y):
-    return smooth_dx(g, y, function="sigmoid") if math.prod(y.shape) >= MANY else g * (y * (1 - y))
+    return smooth_dx(g, y, function="sigmoid") if y.size >= MANY else g * (y * (1 - y))
 
 
 tanh.vjp(x=_tanh_dx)

@@ -25,13 +25,27 @@ def _same_dtype(x, w):
 
 @primitive(broadcasts=True)
 def matmul_(x, w):
+    try:
+        if x.ndim != 2 or w.ndim != 2:
+            return _stacked(x, w)
+    except AttributeError:  # a number
+        raise _NoMatrices from None
     if x.dtype is not w.dtype:
         _same_dtype(x, w)
-    if x.ndim != 2 or w.ndim != 2:
-        return x @ w
-    if x.size * w.shape[1] < LARGE or x.shape[1] != w.shape[0] or x.dtype.kind != "f":
+    if len(x) * w.size < LARGE or x.shape[1] != w.shape[0] or x.dtype.kind != "f":
         return x.dot(w)  # NumPy gets to a small product faster through `dot`
     return kernels_for(x, w).matmul(x, w, empty((x.shape[0], w.shape[1]), like=x))
+
+
+class _NoMatrices(Exception):
+    """A product of other than matrices: `matmul` brings them into shape. It asks no question that most need not."""
+
+
+def _stacked(x, w):
+    if x.ndim < 2 or w.ndim < 2:
+        raise _NoMatrices
+    _same_dtype(x, w)
+    return x @ w
 
 
 def _t(x):
@@ -45,11 +59,9 @@ matmul_.vjp(x=lambda g, w: matmul_(g, _t(w)), w=lambda g, x: matmul_(_t(x), g))
 def matmul(x: Any, w: Any) -> Any:
     """x @ w over the last two axes, the others broadcast; a vector is a row on the left and a column on the right."""
     try:
-        if x.ndim > 1 and w.ndim > 1:
-            return matmul_(x, w)
-    except AttributeError:
+        return matmul_(x, w)
+    except _NoMatrices:
         x, w = (v if hasattr(v, "ndim") else array_of(v, "matmul") for v in (x, w))
-        return matmul(x, w)
     if not x.ndim or not w.ndim:
         raise ValueError(f"matmul: needs vectors or matrices, got {describe(x)} and {describe(w)}; use * for numbers")
     row = reshape(x, (1, *x.shape)) if x.ndim == 1 else x
@@ -66,7 +78,7 @@ def linear_(x, w, b):
     rows = _rows(x)
     if b is not None and b.dtype is not w.dtype:
         _same_dtype(b, w)
-    if rows.size * w.shape[0] < LARGE or rows.shape[1] != w.shape[1] or x.dtype.kind != "f":
+    if len(rows) * w.size < LARGE or rows.shape[1] != w.shape[1] or x.dtype.kind != "f":
         y = rows.dot(w.T)
         if b is not None:
             y += b

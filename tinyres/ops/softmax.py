@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tinyres_kernels.settings import Softmax
@@ -67,7 +66,7 @@ def _composed_dx(dy, p, axis, log):
 
 def _dx(g, p, axis, log):
     """On a few numbers, NumPy is done before another operation is called."""
-    if math.prod(p.shape) >= MANY:
+    if p.size >= MANY:
         return softmax_dx(g, p, axis=axis, log=log)
     return _composed_dx(g, p, axis, log)
 
