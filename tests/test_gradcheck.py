@@ -256,3 +256,13 @@ def test_a_wrong_forward_mode_is_caught(monkeypatch):
 def test_a_function_that_returns_a_python_number():
     with pytest.raises(TypeError, match=r"gradcheck: output\[0\] is a float, not a tensor: the graph is cut"):
         gradcheck(lambda x: x.sum().item(), np.ones(3))
+
+
+def test_an_operation_without_rules_and_one_that_broadcasts_are_told_the_mend():
+    double = define(lambda x: 2 * x)
+    with pytest.raises(AssertionError, match="0 also comes of an operation without rules"):
+        tr.gradcheck(double, np.array([0.5, -1.0]))
+    scaled = define(lambda x, w: x * w)
+    scaled.vjp(x=lambda g, w: g * w, w=lambda g, x: g * x)
+    with pytest.raises(RuntimeError, match=r"declare it with @tr.primitive\(broadcasts=True\)"):
+        tr.gradcheck(scaled, [np.ones((3, 4)), np.ones(4)])

@@ -72,6 +72,7 @@ def test_from_python(half_law):
 def test_files_of_other_settings_lie_beside_the_experiments_own(half_law, tmp_path, capsys):
     assert main(["flow", "E0", "--out", str(tmp_path)]) == 0
     assert main(["flow", "E0", "--set", "m=0.9", "depth=3", "--out", str(tmp_path)]) == 1
+    assert "E0 at m=0.9, depth=3, way=there: one case" in capsys.readouterr().out, "defaults are told as well"
     found = json.loads((tmp_path / "E0-m=0.9,depth=3.json").read_text())
     assert found["data"] == {"m": 0.9, "depth": 3, "way": "there"}
     assert json.loads((tmp_path / "E0.json").read_text())["data"] == {}

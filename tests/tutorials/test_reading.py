@@ -74,7 +74,10 @@ def test_text_code_and_output_come_in_order(page, capsys):
 def test_formulas_are_in_plain_characters():
     assert readable(r"of $1 - \tanh^2 a$ at $10^{-3}$") == "of 1-tanh² a at 10⁻³"
     assert readable(r"$$ \frac{f(x+h) - f(x)}{h} = \underbrace{2\,y}_{d\ell/dy} \cdot w_{data} $$") == (
-        "(f(x+h)-f(x))/h=(2y)[dℓ/dy]·w_data"
+        "(f(x+h)-f(x))/h=2 y·w_data, where 2 y is dℓ/dy."
+    )
+    assert (
+        readable(r"$\underbrace{a + b}_{x}\,\underbrace{f(c - d)}_{y}$") == "(a+b) f(c-d), where a+b is x, f(c-d) is y."
     )
     assert readable(r"costs $\unknown{3}$ and 5 $") == r"costs $\unknown{3}$ and 5 $"
 

@@ -48,7 +48,12 @@ def primitive(
 ) -> Any:
     """Decorator: `define` an operation, and register it under the function's name (without a trailing underscore).
 
-    The arguments are those of `Primitive`. A registered operation is in `PRIMITIVES`, over which the tests loop, and in
+    Args:
+        aux: the forward returns a pair (y, aux). `aux` is for the rules alone: a max pool keeps its argmax there.
+        broadcasts: inputs may broadcast; the engine then sums what a rule returns back to its input's shape.
+        decomposition: for a fused operation, the same function composed of others, for derivatives of higher order.
+
+    A registered operation is in `PRIMITIVES`, over which the tests loop, and in
     `FUNCTIONS`, where the operators and methods of Tensor look it up.
 
     Raises:

@@ -250,9 +250,10 @@ def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
         extra = len(shape) - len(parent.shape)
         fits = extra >= 0 and all(n == m or n == 1 for n, m in zip(parent.shape, shape[extra:], strict=True))
         if not node.primitive.broadcasts or not fits:  # type: ignore[union-attr]
+            mend = "; if its inputs broadcast, declare it with @tr.primitive(broadcasts=True)" if fits else ""
             raise RuntimeError(
                 f"{node.name}: the rule for argument {i} returned a cotangent of shape {tuple(shape)}, "
-                f"but the argument has shape {parent.shape}"
+                f"but the argument has shape {parent.shape}{mend}"
             )
         stretched = [a + extra for a, n in enumerate(parent.shape) if n == 1 and shape[a + extra] != 1]
         contribution = FUNCTIONS["sum"](contribution, axis=(*range(extra), *stretched), keepdims=True)

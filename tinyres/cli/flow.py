@@ -88,6 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out
     make_folder(out)
 
+    if options.settings:
+        at = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in options.settings.items()
+        )
+        say(console, f"{names[0]} at {at}: one case, in place of its own; --list shows the settings of each")
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
         say(console, f"these run on the CPU regardless: {', '.join(staying)}")

@@ -29,10 +29,14 @@ SIGNS = {
     "rVert": "‖", "rangle": "⟩", "top": "⊤",
 }  # fmt: skip
 # They say how something is written, not what.
-BRACED = ("boldsymbol", "mathbf", "mathrm", "operatorname", "text", "textstyle", "underbrace")
+BRACED = ("boldsymbol", "mathbf", "mathrm", "operatorname", "text", "textstyle")
 APART = "\u00a0"  # its parser drops plain spaces
 SIZES = re.compile(r"\\(?:left|right|[Bb]ig+[lr]?|!)(?![A-Za-z])")
 SHORT = re.compile(r"\\tfrac\s*(\w|\\[A-Za-z]+)\s*(\w|\\[A-Za-z]+)")  # \tfrac12
+
+
+GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+BRACE = re.compile(rf"\\underbrace{GROUP}_{GROUP}")  # a part, and what stands below its brace
 
 
 def readable(text: str) -> str:
@@ -41,6 +45,21 @@ def readable(text: str) -> str:
 
 
 def _shown(formula: str) -> str | None:
+    """What is written under a brace follows in words: `... (x is du/dw)`."""
+    made, below = _converted(BRACE.sub(lambda found: _factor(found[1]), formula)), BRACE.findall(formula)
+    words = [f"{_converted(part)} is {_converted(name)}" for part, name in below]
+    return made if made is None or not words else f"{made.rstrip('.')}, where {', '.join(words)}."
+
+
+def _factor(part: str) -> str:
+    """A part as it stands among others: a sum in parentheses."""
+    outside = part
+    while (less := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = less
+    return f" ({part}) " if re.search("[+-]", outside) else f" {part} "
+
+
+def _converted(formula: str) -> str | None:
     source = SHORT.sub(r"\\frac{\1}{\2}", SIZES.sub("", formula)).replace(r"\tfrac", r"\frac")
     source = " ".join(source.replace(r"\qquad", r"\quad ").split())
     try:

@@ -73,6 +73,8 @@ def explain(probe: Probe, finding: Finding, order: int) -> str:
         lines.append("  Another step agrees far better: the rules may be right, and eps wrong for this function.")
     else:
         lines.append("  No step agrees, so the rules are wrong.")
+        if finding.rules == 0:
+            lines.append("  0 also comes of an operation without rules: each needs its own, f.vjp(x=lambda g, x: ...).")
         lines += _suspects(order)
     return "\n".join(lines)
 

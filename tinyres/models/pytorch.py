@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres.files import PathLike, load
 from tinyres.models.classifier import Classifier
 from tinyres.models.densenet import BLOCKS as DENSE_BLOCKS
 from tinyres.models.densenet import densenet_imagenet
@@ -42,8 +44,10 @@ NAMINGS = {
 }
 
 
-def from_pytorch(state_dict: Mapping[str, Any], *, two_sided: bool | None = None) -> Classifier:
+def from_pytorch(state_dict: Mapping[str, Any] | PathLike, *, two_sided: bool | None = None) -> Classifier:
     """Make the net for a PyTorch state_dict, with its weights: `model = from_pytorch(torch.load(file))`.
+
+    A path is that of a safetensors file, which `tr.load` reads.
 
     It supports the ResNets and DenseNets of torchvision (as `from_torchvision` does), and ResNets of 6 n + 2 layers for
     CIFAR with the names in `NAMINGS`, with projections or padded shortcuts. Depth, width and classes follow from the
@@ -58,6 +62,8 @@ def from_pytorch(state_dict: Mapping[str, Any], *, two_sided: bool | None = None
     Raises:
         ValueError: a key is unknown, tinyres has no such net, or two_sided must be given.
     """
+    if isinstance(state_dict, (str, os.PathLike)):
+        return from_pytorch(load(state_dict), two_sided=two_sided)
     inner = state_dict.get("state_dict")
     opened = inner if isinstance(inner, Mapping) else state_dict
     state = {bare: opened[key] for key, bare in unwrapped(opened).items()}

@@ -15,8 +15,9 @@ from tinyres_kernels.contract import OPERATIONS
 Probe = Callable[[Case, Adapt | None], Finding]  # examines a case, with the kernel taken to be one that is so adapted
 LIBRARIES = ("torch", "jax")  # which a kernel may be written for
 CTYPES = (
-    "It calls C through ctypes: without argtypes a pointer is cut to 32 bits. Declare them for every function, "
-    "pointers as ctypes.c_void_p (of x.ctypes.data), and look for an index that leaves its array."
+    "It calls C through ctypes. The usual reasons: no argtypes, so that a pointer is cut to 32 bits (declare them for "
+    "every function, pointers as ctypes.c_void_p of x.ctypes.data); arrays of another dtype than the C code's, such as "
+    "float32 for double *; or an index that leaves its array."
 )
 # Sizes that all differ, so that no other order of axes fits by chance.
 TELLING = {"N": 2, "hw": (5, 6), "kernel": (3, 2), "CG": 3, "OG": 4}

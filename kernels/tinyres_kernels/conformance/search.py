@@ -132,7 +132,9 @@ def assert_conforms(
 ) -> None:
     """`check`, for a test: raises AssertionError with the whole report where the kernel does not conform.
 
-    `layout` and `arrays` are those of the command: layout="nchw", arrays="torch".
+    `layout` and `arrays` are those of the command: layout="nchw", arrays="torch". The kernel runs in this process, with
+    no guarded memory around its arrays: a compiled kernel that reads beyond an array and computes the right numbers
+    passes here, and one that crashes ends the test run. The command finds both; give it to compiled kernels as well.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"conformance: got layout {layout!r}, needed one of {', '.join(LAYOUTS)}")

@@ -20,6 +20,8 @@ def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array 
         new_buffer = momentum buffer + (1 - dampening) g'        (at the first step g')
         out        = p - lr new_buffer,   with nesterov p - lr (g' + momentum new_buffer),   without momentum p - lr g'
 
+    A weight_decay of 0 adds nothing, also where p is infinite or NaN.
+
     Cost: 4 multiplications a number; p, g, buffer read and out, new_buffer written: 20 bytes in float32.
     """
     for at in ndindex(p.shape):
@@ -47,6 +49,8 @@ def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m
         new_m = beta1 m + (1 - beta1) g'
         new_v = beta2 v + (1 - beta2) g'^2
         out   = p' - lr / (1 - beta1^step) new_m / (sqrt(new_v) / sqrt(1 - beta2^step) + eps)
+
+    A weight_decay of 0 adds nothing, also where p is infinite or NaN. An m or v that is None counts as 0.
 
     Cost: 8 multiplications, 2 divisions and a root a number; 28 bytes in float32.
     """
@@ -82,6 +86,8 @@ def rmsprop(
         s     = new_v, centred max(new_v - new_a^2, 0)
         new_b = momentum b + g' / (sqrt(s) + eps)
         out   = p - lr new_b
+
+    A weight_decay of 0 adds nothing, also where p is infinite or NaN. A v, a or b that is None counts as 0.
 
     Cost: up to 9 multiplications, a division and a root a number; 20 to 36 bytes in float32.
     """

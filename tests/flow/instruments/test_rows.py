@@ -47,8 +47,16 @@ def test_a_row_that_is_gone_through_is_its_members_as_a_module_list_is(asked):
     assert np.isfinite(recording.history()["forward_norm"]).all(), "from the first step on"
 
 
+@pytest.mark.parametrize("through", [False, True])
+def test_a_stage_of_blocks_stands_for_these(through):
+    """As `layer1 = nn.Sequential(Block(...), Block(...))` has them in most residual nets."""
+    recording = recorded(Net(residual(0), nn.Sequential(residual(1), nn.Tanh()), through=through))
+    assert recording.blocks == ["layers.0", "layers.1", "head"]
+    assert np.isfinite(recording.gradient_norms()).all()
+
+
 def test_a_row_that_is_called_is_one_block_and_remains_one():
-    model = Net(residual(0), residual(1), through=False)
+    model = Net(nn.Linear(3, 3, rng=0), nn.Tanh(), through=False)
     recording = recorded(model)
     assert recording.blocks == ["layers", "head"]
     model.through = True

@@ -27,7 +27,9 @@ def names_of(model: nn.Module) -> dict[str, str]:
 def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
     """The names of the blocks to record, the default ones if blocks is None; a shared module is listed once.
 
-    A list or dictionary of modules is never called itself, so its members stand for it.
+    The default ones are the members of `model.blocks`, if it has that, and otherwise the model's parts; a stage, which
+    is an nn.Sequential of blocks, stands for these. A list or dictionary of modules is never called itself, so its
+    members stand for it.
 
     Raises:
         TypeError: blocks is a string.
@@ -46,7 +48,7 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
         elif inside is model or any(isinstance(m, (nn.Residual, nn.Highway, *LAYERED)) for m in child.modules()):
             usual.append(name)
     modules = modules_of(model)
-    usual = [name for found in usual for name in _called(found, modules[found])]
+    usual = [name for found in usual for name in _members(found, modules[found])]
     asked = (usual or [""]) if blocks is None else blocks
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
@@ -68,6 +70,14 @@ def _called(name: str, module: nn.Module) -> list[str]:
     if not name or not _only_holds(module):
         return [name]
     return [inner for own, child in module.named_children() for inner in _called(f"{name}.{own}", child)]
+
+
+def _members(name: str, module: nn.Module) -> list[str]:
+    """As `_called`; of a stage, an nn.Sequential of blocks that have parts themselves, its blocks."""
+    blocks = held(module)
+    if not any(list(block.children()) for block in blocks.values()):
+        return _called(name, module)
+    return [inner for own, block in blocks.items() for inner in _called(f"{name}.{own}", block)]
 
 
 def _only_holds(module: nn.Module) -> bool:

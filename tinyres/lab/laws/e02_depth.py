@@ -35,10 +35,12 @@ class Case:
     s_w2: float
     s_b2: float = 0.0
     label: str = ""
+    asked: bool = False  # for at these settings: then its name has both of them
 
     @property
     def name(self) -> str:
-        return f"{self.label or self.theory.label}, s_w²={self.s_w2:g}"
+        biases = f", s_b²={self.s_b2:g}" if self.asked else ""
+        return f"{self.label or self.theory.label}, s_w²={self.s_w2:g}{biases}"
 
     @property
     def theory(self) -> Activation:
@@ -122,7 +124,7 @@ def measure(case: Case, weights: list[Any], rng: np.random.Generator) -> Any:
 def run(options: Options, tick: Tick) -> Result:
     """The slope of log squared gradient per layer, mean of five nets per case, against log chi; the signal's q."""
     given = options.settings
-    cases = [Case(given["activation"], given["s_w2"], given["s_b2"])] if given else CASES
+    cases = [Case(given["activation"], given["s_w2"], given["s_b2"], asked=True)] if given else CASES
     width, depth = (given["width"], given["depth"]) if given else (WIDTH, DEPTH)
     logs: dict[Case, list[Any]] = {case: [] for case in cases}
     variances: dict[Case, list[Any]] = {case: [] for case in cases}
@@ -196,7 +198,7 @@ def said_of(curves: dict[Case, Any]) -> str:
 
 def said_of_one(case: Case, laws: Sequence[Law], depth: int) -> str:
     """The gradient's factor, and what becomes of the signal."""
-    text = f"A layer multiplies the squared gradient by {np.exp(laws[0].measured):.4g} "
+    text = f"With {case.name}, a layer multiplies the squared gradient by {np.exp(laws[0].measured):.4g} "
     text += f"(predicted {np.exp(laws[0].predicted):.4g})"
     if case.scale_free:
         return f"{text}, at any variance of the signal."
