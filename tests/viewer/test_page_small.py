@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.tabs import swiped, touched
 from tests.viewer import cases
 from tests.viewer.test_page_run import RUN, document
 from tinyres import nn, viewer
 
 pytestmark = pytest.mark.browser
-
-
-def touched(visit, *kinds_and_points):
-    """Touch events as the browser gets them from a screen: ("touchStart", (x, y), ...), one after the other."""
-    session = visit.page.context.new_cdp_session(visit.page)
-    for kind, *points in kinds_and_points:
-        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
 
 
 def test_the_page_fits_the_window_and_the_bar_is_in_it(visit):
@@ -93,9 +86,31 @@ def test_a_swipe_over_the_map_scrolls_and_a_tap_chooses(visit, tmp_path):
     across = [("touchMove", (x + 0.08 * box["width"] * i, y)) for i in range(1, 9)]
     touched(page, ("touchStart", (x, y)), *across, ("touchEnd",))
     assert chosen() == 2
-    touched(page, ("touchStart", (x, y)), *(("touchMove", (x, y - 12 * i)) for i in range(1, 9)), ("touchEnd",))
+    swiped(page, (x, y), (0, -96))
     page.until("document.querySelector('main').scrollTop > 0")
     assert chosen() == 2, "the step is as before"
+
+
+def test_a_finger_that_scrolls_leaves_the_slider_where_it_is(visit, tmp_path):
+    trained = visit(document(tmp_path, RUN), size=(844, 390), touch=True)
+    stepped = visit(viewer.trace(cases.residual()[0]), "#step=40", size=(390, 844), touch=True)
+    for page, name, chosen in (
+        (trained, "Training step", lambda: trained.js("tinyres.state().runStep")),
+        (stepped, "Event", stepped.step),
+    ):
+        slider, before = page.page.get_by_role("slider", name=name), chosen()
+        box = slider.bounding_box()
+        x, y = box["x"] + 0.2 * box["width"], box["y"] + box["height"] / 2
+        swiped(page, (x, y), (3, -96))
+        assert (chosen(), slider.input_value()) == (before, str(before)), f"{name}: the finger scrolled"
+        slider.evaluate("e => e.scrollIntoView({block: 'center'})")
+        box = slider.bounding_box()
+        y = box["y"] + box["height"] / 2
+        page.page.touchscreen.tap(x, y)
+        tapped = chosen()
+        assert tapped < before, f"{name}: the finger chose a place"
+        swiped(page, (x, y), (0.5 * box["width"], 3))
+        assert chosen() > tapped, f"{name}: the finger drew the thumb along"
 
 
 def test_the_slider_of_a_training_says_what_is_seen(visit, tmp_path):
