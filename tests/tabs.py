@@ -44,7 +44,11 @@ def touched(visit, *kinds_and_points):
 
 
 def swiped(visit, start, by):
-    """One finger that goes from a place so far to the right and down, in eight moves."""
+    """One finger that goes from a place so far to the right and down, in eight moves. It rests before it lifts: what it
+    scrolled does not go on by itself.
+    """
     (x, y), (across, down) = start, by
     moves = [("touchMove", (x + across * i / 8, y + down * i / 8)) for i in range(1, 9)]
-    touched(visit, ("touchStart", start), *moves, ("touchEnd",))
+    touched(visit, ("touchStart", start), *moves)
+    visit.page.wait_for_timeout(100)
+    touched(visit, ("touchEnd",))

@@ -9,7 +9,7 @@ import tinyres as tr
 from tests.tabs import swiped, touched
 from tests.viewer import cases
 from tests.viewer.test_page_run import RUN, document
-from tinyres import nn, viewer
+from tinyres import models, nn, viewer
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +64,56 @@ def test_the_fit_button_is_called_what_it_shows(visit):
     assert fit.get_attribute("aria-label").startswith(f"{back}: a size that can be read with ease; it is at ")
     fit.click()
     assert fit.inner_text() == "fit"
+
+
+def wide_players():
+    d_loss, g_loss, *_ = cases.players()
+    return viewer.trace(D=d_loss, G=g_loss)
+
+
+def text_model():
+    model = models.gpt(2, 16, 2, symbols=11, context=8, rng=0)
+    index = np.arange(8).reshape(1, 8) % 11
+    return viewer.trace(lambda: (model(index) ** 2).sum())
+
+
+def images_model():
+    model = models.cnn(in_channels=1, rng=0)
+    images = cases.tensor(1, 1, 8, 8).astype("float32")
+    return viewer.trace(lambda: (model(images) ** 2).sum())
+
+
+@pytest.mark.parametrize("made", [wide_players, text_model, images_model])
+@pytest.mark.parametrize("size", [(390, 844), (844, 390), (1280, 800)], ids=str)
+def test_fit_shows_more_of_the_graph_wherever_there_is_more(visit, made, size):
+    page = visit(made(), size=size, touch=size[0] < 900)
+    scale = "(e => e.getBoundingClientRect().width / e.viewBox.baseVal.width)(document.querySelector('.scroll > svg'))"
+    hidden = """(e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)(
+        document.querySelector('.around > .scroll'))"""
+    assert page.js(hidden)
+    before, fit = page.js(scale), page.page.get_by_role("button", name="fit")
+    assert fit.get_attribute("aria-disabled") == "false"
+    fit.click()
+    assert page.js(scale) <= 0.85 * before
+    assert page.js(scale) >= 0.5
+    page.page.get_by_role("button", name="with ease").click()
+    assert page.js(scale) == before
+    page.press("-", "+")
+    assert fit.is_visible(), "back where it was, it offers what it did there"
+
+
+def test_fit_says_when_there_is_nothing_more_to_show(visit):
+    w = tr.tensor(2.0, requires_grad=True)
+    page = visit(viewer.trace(lambda: w * 3), size=(1280, 800))
+    fit = page.page.get_by_role("button", name="fit: all of the graph is in view")
+    assert fit.get_attribute("aria-disabled") == "true"
+    assert fit.get_attribute("title") == "all of the graph is in view"
+    fit.click(force=True)
+    assert page.js("tinyres.state().zoom") is None
+    page.page.set_viewport_size({"width": 700, "height": 300})
+    page.until("document.querySelector('[aria-label=Zoom] [aria-disabled=false]') !== null")
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    page.until("document.querySelector('[aria-label=Zoom] [aria-disabled=true]') !== null")
 
 
 def test_two_fingers_zoom_the_graph_and_not_the_page(visit):
