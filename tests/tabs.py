@@ -1,4 +1,4 @@
-"""Tabs of a browser that one test uses after another: to open one takes longer than most tests do in it."""
+"""Tabs of a browser that one test uses after another, since opening one takes longer than most tests; and fingers."""
 
 
 class Tabs:
@@ -32,3 +32,23 @@ class Tabs:
         page.goto("about:blank")
         page.mouse.move(0, 0)
         self.free[script].append(page)
+
+
+def touched(visit, *kinds_and_points):
+    """Touch events as the browser gets them from a screen: ("touchStart", (x, y), ...), one after the other."""
+    if not hasattr(visit, "screen"):  # a finger that is down is known to one session only
+        visit.screen = visit.page.context.new_cdp_session(visit.page)
+    for kind, *points in kinds_and_points:
+        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        visit.screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+
+def swiped(visit, start, by):
+    """One finger that goes from a place so far to the right and down, in eight moves. It rests before it lifts: what it
+    scrolled does not go on by itself.
+    """
+    (x, y), (across, down) = start, by
+    moves = [("touchMove", (x + across * i / 8, y + down * i / 8)) for i in range(1, 9)]
+    touched(visit, ("touchStart", start), *moves)
+    visit.page.wait_for_timeout(100)
+    touched(visit, ("touchEnd",))

@@ -66,6 +66,16 @@ def test_the_finding_in_a_sentence(visit):
     assert told.startswith("At block 1 the gradient is 1/2000 of what it is at block 8.")
     assert f"The law says 1/{1 / (law[0] / law[-1]):.3g}" in told
     assert "at most a factor of 2 apart. A law is a mean over many nets" in told
+    for step in (1, 39):
+        page.push(m.frame(step, 8, kind="plain", law_gap=6.89))
+        told = page.text(".depth .finding")
+        assert "The law, for the weights one starts from, says" in told
+        assert told.endswith("apart. Training has changed the weights since."), "scatter is of nets that nobody trained"
+        assert page.page.locator(".depth svg.chart").get_attribute("aria-label").endswith(told)
+        assert "what the law predicts for the start" in page.text(".depth .legend")
+    page.push(frame)
+    assert "A law is a mean over many nets" in page.text(".depth .finding"), "back at step 0"
+    assert "for the start" not in page.text(".depth .legend")
     page.push(m.start(8, kind="plain", run=2) | {"law": None}, m.frame(0, 8, run=2, kind="plain", law_gap=None))
     assert page.text(".depth .finding").endswith("No closed form is known for this net.")
 

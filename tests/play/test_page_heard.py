@@ -116,6 +116,35 @@ def test_a_finger_is_told_of_fingers(visit, touch):
     assert page.page.locator("dialog table", has_text="Tap the net").is_visible()
 
 
+def test_help_names_what_the_view_has(visit):
+    """What is done to the net cannot be done to two players; the rest holds for both."""
+    page = visit().push(m.hello(), m.start(8), m.frame(3, 8))
+    listed = "[...document.querySelectorAll('dialog th')].map((e) => e.innerText.trim())"
+    ways = []
+    for _ in range(2):
+        page.press("?")
+        ways.append(page.js(listed))
+        page.press("Escape", "l")
+        page.push(m.game_start(run=2), m.game_frame(3, run=2))
+    of_a_net, of_two = ways
+    assert [way for way in of_a_net if way not in of_two] == ["B I G D", "Tap the net", "Drag sideways"]
+    assert [way for way in of_a_net if way in of_two] == of_two
+    page.press("l")
+    view = page.state("view")
+    page.press("l", "g")
+    assert page.state("view") == view, "and the keys that it does not name do nothing"
+
+
+def test_under_the_knobs_stands_nothing_of_a_knob_that_is_gone(visit):
+    page = net(visit)
+    page.page.locator("#knob-depth").focus()
+    page.drawn()
+    assert page.text(".about").startswith("Depth. What depth does")
+    page.click("Two players")
+    assert "Depth" not in page.text(".about")
+    assert "starts anew" in page.text(".about")
+
+
 def test_help_can_be_closed_wherever_one_reads(visit):
     page = net(visit, size=(844, 390), touch=True)
     page.press("?")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from tests.play import page_messages as m
 from tests.play.pages import FOLDER, game, net
+from tests.tabs import swiped
 from tests.viewer.test_page_access import found_by
 
 pytestmark = pytest.mark.browser
@@ -240,7 +242,10 @@ def test_in_a_notebook_it_keeps_to_its_cell(browser):
     assert page.locator("dialog").count() == 0, "nor are keys of the notebook taken"
     page.locator("#cell main").focus()  # in a row of buttons, arrows go along the row
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("model.sent.at(-1)") == {"type": "step", "by": 1}
+    assert page.evaluate("model.sent.at(-1)") == {"type": "step", "by": 1, "ask": 2}
+    slider = page.get_by_role("slider", name="Width").bounding_box()
+    swiped(SimpleNamespace(page=page), (slider["x"] + 60, slider["y"] + slider["height"] / 2), (2, -80))
+    assert page.evaluate("model.sent.filter(m => m.type === 'set')") == [], "a finger that scrolls turns no knob"
     page.evaluate("model.ears['comm:close']()")
     assert "The kernel has closed" in page.locator("#cell .notice").inner_text()
     page.evaluate("end()")

@@ -38,6 +38,38 @@ def test_transport(visit):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("keys", [" ", "ArrowLeft", "ArrowRight", "Home", "r"])
+def test_a_picture_on_its_way_does_not_undo_a_pause(visit, keys):
+    """Everything that stops a run: the button goes by it, until the run has heard of it."""
+    page = net(visit)
+    label = lambda: page.page.locator(".play").get_attribute("aria-label")
+    page.press(" ")
+    page.push(m.frame(30, 8, ask=1))
+    assert label() == "Pause", "the picture is older than the wish to play"
+    plays = page.state("moved")
+    page.push(m.frame(31, 8, playing=True, ask=plays))
+    page.press(keys)
+    assert label() == "Play"
+    page.push(m.frame(32, 8, playing=True, ask=plays))
+    assert (label(), page.state("seen.frame.step")) == ("Play", 32), "it is shown all the same"
+    page.press(" ")
+    assert label() == "Pause"
+    page.push(m.frame(33, 8, ask=page.state("moved") - 1))
+    assert label() == "Pause"
+    page.push(m.frame(34, 8, ask=page.state("moved")))
+    assert label() == "Play", "the run has heard of it, and stopped by itself"
+
+
+def test_before_the_line_is_open_nothing_plays(visit):
+    page = net(visit)
+    page.js("wire.made.close()")
+    page.drawn()
+    page.js("() => { window.WebSocket = class { close() {} }; }")
+    page.click("Connect again")
+    page.press(" ")
+    assert page.page.locator(".play").get_attribute("aria-label") == "Play"
+
+
 def test_ready_is_said_of_what_is_drawn(visit):
     page = net(visit)
     assert page.sent("ready") == [{"type": "ready", "step": 30}]

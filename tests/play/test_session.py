@@ -86,6 +86,23 @@ def test_playing_and_pausing(page):
     assert page.session._tape.at == at
 
 
+def test_a_picture_says_of_which_pause_it_knows(page):
+    begun(page)
+    page.say("play", ask=3)
+    assert page.wait(lambda m: m["type"] == "frame" and m["ask"] == 3)["playing"]
+    page.say("pause", ask=4)
+    assert not page.wait(lambda m: m["type"] == "frame" and m["ask"] == 4)["playing"]
+
+
+def test_a_step_that_fails_is_seen_to_have_stopped_the_run(page, monkeypatch):
+    begun(page)
+    page.say("play", ask=3)
+    page.wait(lambda m: m["type"] == "frame" and m["step"] > 3)
+    monkeypatch.setattr(page.session._tape, "forward", lambda left=[0, 1, 1]: time.sleep(0.1) or 1 / left.pop())
+    assert "division by zero" in page.wait(lambda m: m["type"] == "notice")["text"]
+    page.wait(lambda m: m["type"] == "frame" and m["ask"] == 3 and not m["playing"])
+
+
 def test_a_page_that_does_not_draw_gets_no_more_frames():
     """Dropped, not queued: training goes on, and the next frame is the newest, with the rows of all steps."""
     heard = []

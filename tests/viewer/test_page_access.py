@@ -94,6 +94,9 @@ def test_the_built_page():
     assert policy[1].startswith("default-src 'none'")
     assert "http" not in policy[1]
     assert not re.search(r"<(script|img|iframe)[^>]* src=|<link|@import|url\((?!#)", page)
-    for holder in ("Jason Miller", "Chris Pettitt"):  # preact; dagre and graphlib
-        assert holder in page
-    assert page.count("Permission is hereby granted") >= 2
+    above, permission, below = page.partition("Permission is hereby granted, free of charge")
+    for package, holder in (("preact", "Jason Miller"), ("@dagrejs/dagre", "Chris Pettitt")):
+        assert re.search(rf"{package} \d+\.\d+\.\d+[^`]*\n\nCopyright \(c\) [\d-]+\w* {holder}\n[^`]*$", above)
+    assert permission
+    assert "The above copyright notice and this permission notice shall be included in all" in below
+    assert 'THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY' in below

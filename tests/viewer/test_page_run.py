@@ -107,3 +107,24 @@ def test_equal_losses_lie_half_way_and_tiny_ones_fill_the_chart(visit, tmp_path,
     page = visit(document(tmp_path, {"lanes": [lane]}))
     drawn = page.page.locator(".loss path").first.get_attribute("d").replace("M", "L").split("L")[1:]
     assert [float(point.split()[1]) for point in drawn[:2]] == places
+
+
+def test_long_names_are_cut_where_they_are_alike(visit, tmp_path):
+    """Their ends stay, beside the map and in the list; what is short stands as it is."""
+    layers = [f"transformer.h.{i // 2}.{'mlp' if i % 2 else 'attention'}.output (1)" for i in range(7)] + ["head (1)."]
+    lane = RUN["lanes"][0] | {"layers": layers, "log10": [[-1.0] * 4] * 8, "skip_share": None}
+    page = visit(document(tmp_path, {"lanes": [lane]}))
+    ends = """(selector) => [...document.querySelectorAll(selector)].map((span) => {
+        const text = document.createTreeWalker(span, NodeFilter.SHOW_TEXT).nextNode(), range = document.createRange();
+        const seen = [0, text.length - 1].map((i) => { range.setStart(text, i), range.setEnd(text, i + 1);
+            const [letter, frame] = [range.getBoundingClientRect(), span.getBoundingClientRect()];
+            return letter.left >= frame.left - 1 && letter.right <= frame.right + 1; });
+        return [text.data, ...seen]; })"""
+    for selector in (".heat .layers > span", ".column .layer"):
+        *cut, short = page.js(ends, selector)
+        assert [name for name, *_ in cut] == layers[:-1]
+        assert all(ending for _, _, ending in cut)
+        assert not any(beginning for _, beginning, _ in cut), "there is no room for all of it"
+        assert short == [layers[-1], True, True]
+        last = page.page.locator(selector).last
+        assert last.get_attribute("title") == "head (1)." or last.locator("[title]").count() == 1

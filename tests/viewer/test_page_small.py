@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.tabs import swiped, touched
 from tests.viewer import cases
 from tests.viewer.test_page_run import RUN, document
-from tinyres import nn, viewer
+from tinyres import models, nn, viewer
 
 pytestmark = pytest.mark.browser
-
-
-def touched(visit, *kinds_and_points):
-    """Touch events as the browser gets them from a screen: ("touchStart", (x, y), ...), one after the other."""
-    session = visit.page.context.new_cdp_session(visit.page)
-    for kind, *points in kinds_and_points:
-        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
 
 
 def test_the_page_fits_the_window_and_the_bar_is_in_it(visit):
@@ -73,6 +66,56 @@ def test_the_fit_button_is_called_what_it_shows(visit):
     assert fit.inner_text() == "fit"
 
 
+def wide_players():
+    d_loss, g_loss, *_ = cases.players()
+    return viewer.trace(D=d_loss, G=g_loss)
+
+
+def text_model():
+    model = models.gpt(2, 16, 2, symbols=11, context=8, rng=0)
+    index = np.arange(8).reshape(1, 8) % 11
+    return viewer.trace(lambda: (model(index) ** 2).sum())
+
+
+def images_model():
+    model = models.cnn(in_channels=1, rng=0)
+    images = cases.tensor(1, 1, 8, 8).astype("float32")
+    return viewer.trace(lambda: (model(images) ** 2).sum())
+
+
+@pytest.mark.parametrize("made", [wide_players, text_model, images_model])
+@pytest.mark.parametrize("size", [(390, 844), (844, 390), (1280, 800)], ids=str)
+def test_fit_shows_more_of_the_graph_wherever_there_is_more(visit, made, size):
+    page = visit(made(), size=size, touch=size[0] < 900)
+    scale = "(e => e.getBoundingClientRect().width / e.viewBox.baseVal.width)(document.querySelector('.scroll > svg'))"
+    hidden = """(e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)(
+        document.querySelector('.around > .scroll'))"""
+    assert page.js(hidden)
+    before, fit = page.js(scale), page.page.get_by_role("button", name="fit")
+    assert fit.get_attribute("aria-disabled") == "false"
+    fit.click()
+    assert page.js(scale) <= 0.85 * before
+    assert page.js(scale) >= 0.5
+    page.page.get_by_role("button", name="with ease").click()
+    assert page.js(scale) == before
+    page.press("-", "+")
+    assert fit.is_visible(), "back where it was, it offers what it did there"
+
+
+def test_fit_says_when_there_is_nothing_more_to_show(visit):
+    w = tr.tensor(2.0, requires_grad=True)
+    page = visit(viewer.trace(lambda: w * 3), size=(1280, 800))
+    fit = page.page.get_by_role("button", name="fit: all of the graph is in view")
+    assert fit.get_attribute("aria-disabled") == "true"
+    assert fit.get_attribute("title") == "all of the graph is in view"
+    fit.click(force=True)
+    assert page.js("tinyres.state().zoom") is None
+    page.page.set_viewport_size({"width": 700, "height": 300})
+    page.until("document.querySelector('[aria-label=Zoom] [aria-disabled=false]') !== null")
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    page.until("document.querySelector('[aria-label=Zoom] [aria-disabled=true]') !== null")
+
+
 def test_two_fingers_zoom_the_graph_and_not_the_page(visit):
     page = visit(viewer.trace(cases.residual()[0]), size=(844, 390), touch=True)
     wide = "document.querySelector('.around svg').getBoundingClientRect().width"
@@ -93,9 +136,31 @@ def test_a_swipe_over_the_map_scrolls_and_a_tap_chooses(visit, tmp_path):
     across = [("touchMove", (x + 0.08 * box["width"] * i, y)) for i in range(1, 9)]
     touched(page, ("touchStart", (x, y)), *across, ("touchEnd",))
     assert chosen() == 2
-    touched(page, ("touchStart", (x, y)), *(("touchMove", (x, y - 12 * i)) for i in range(1, 9)), ("touchEnd",))
+    swiped(page, (x, y), (0, -96))
     page.until("document.querySelector('main').scrollTop > 0")
     assert chosen() == 2, "the step is as before"
+
+
+def test_a_finger_that_scrolls_leaves_the_slider_where_it_is(visit, tmp_path):
+    trained = visit(document(tmp_path, RUN), size=(844, 390), touch=True)
+    stepped = visit(viewer.trace(cases.residual()[0]), "#step=40", size=(390, 844), touch=True)
+    for page, name, chosen in (
+        (trained, "Training step", lambda: trained.js("tinyres.state().runStep")),
+        (stepped, "Event", stepped.step),
+    ):
+        slider, before = page.page.get_by_role("slider", name=name), chosen()
+        box = slider.bounding_box()
+        x, y = box["x"] + 0.2 * box["width"], box["y"] + box["height"] / 2
+        swiped(page, (x, y), (3, -96))
+        assert (chosen(), slider.input_value()) == (before, str(before)), f"{name}: the finger scrolled"
+        slider.evaluate("e => e.scrollIntoView({block: 'center'})")
+        box = slider.bounding_box()
+        y = box["y"] + box["height"] / 2
+        page.page.touchscreen.tap(x, y)
+        tapped = chosen()
+        assert tapped < before, f"{name}: the finger chose a place"
+        swiped(page, (x, y), (0.5 * box["width"], 3))
+        assert chosen() > tapped, f"{name}: the finger drew the thumb along"
 
 
 def test_the_slider_of_a_training_says_what_is_seen(visit, tmp_path):

@@ -121,3 +121,12 @@ def test_a_training_announces_its_steps_and_names_only_the_colours_that_it_has(v
     page.press("Home")
     assert "10 to the −2.898 at" in said(), "as in the list"
     assert page.page.locator(".column .value").first.inner_text() == "−2.898"
+
+
+def test_whoever_is_past_the_event_to_look_at_first_is_not_sent_there(visit):
+    trace = viewer.trace(cases.residual()[0])
+    page = visit(trace)
+    page.page.get_by_role("button", name="Look first at event").click()
+    for key, there in (("ArrowRight", 0), ("End", 0), ("Home", 1)):
+        page.press(key)
+        assert page.page.locator(".first").count() == there, key

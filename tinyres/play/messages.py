@@ -15,7 +15,7 @@ FIELDS: dict[str, tuple[str, ...]] = {  # what a message must hold besides its t
     "speed": ("steps_per_second",), "lab": ("name",), "story": ("name",), "script": (), "save": ("what",), "ready": (),
 }  # fmt: skip
 
-ANEW = ("hello", "set", "reset", "lab", "story")  # a message that may come with `ask`: see session.py
+ANEW = ("hello", "set", "reset", "lab", "story")  # a message that is answered with the setting
 
 
 class Wrong(Exception):

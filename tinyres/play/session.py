@@ -3,8 +3,9 @@
 Messages from the page are answered by the thread between two steps, what is wrong with them at once. Frames are made
 only when the page has drawn the last one, at most thirty a second: none is ever queued.
 
-A message that changes what is shown may carry `ask`, a whole number. What is sent carries the last one that has been
-followed, so the page knows whether a picture is of the knobs that it shows, or still of those before.
+A message that changes what is shown may carry `ask`, a whole number, and so may one that plays or pauses. What is sent
+carries the last one that has been followed, so the page knows whether a picture is of the knobs that it shows, or still
+of those before, and whether the run has heard of the last play or pause.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Session:
                     self._take()
                 self._show()
             except Exception as error:  # whatever it is, the page learns of it and can go on
-                self._playing, self._todo = False, 0
+                self._playing, self._todo, self._fresh = False, 0, True
                 traceback.print_exc()
                 self._tell("error", f"{type(error).__name__}: {error}")
 

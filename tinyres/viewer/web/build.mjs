@@ -38,14 +38,19 @@ const USED = {
   play: ["preact", "d3-array", "d3-contour", "d3-scale", "d3-shape", "d3-color", "d3-path", "d3-format", "d3-interpolate", "internmap"],
 };
 
+/** Every copyright, and once the terms that stand under several: their lines may break in other places. */
 async function licences(packages) {
-  const holders = new Map(); // by the text of the notice: two packages share theirs
+  const terms = new Map(); // by their words: the text, and the packages by their copyright
   for (const name of packages) {
     const { version } = JSON.parse(await text(`node_modules/${name}/package.json`));
     const notice = (await text(`node_modules/${name}/LICENSE`)).trim();
-    holders.set(notice, [...(holders.get(notice) ?? []), `${name} ${version}`]);
+    const [, copyright, said] = notice.match(/^([^]*?copyright [^\n]*)\n\n([^]*)$/i);
+    const key = said.replace(/\s+/g, " ");
+    const { holders } = terms.get(key) ?? terms.set(key, { said, holders: new Map() }).get(key);
+    holders.set(copyright, [...(holders.get(copyright) ?? []), `${name} ${version}`]);
   }
-  return [...holders].map(([notice, names]) => `${names.join(", ")}\n\n${notice}`).join("\n\n\n");
+  const listed = (holders) => [...holders].map(([copyright, names]) => `${names.join(", ")}\n\n${copyright}\n\n`).join("");
+  return [...terms.values()].map(({ said, holders }) => listed(holders) + said).join("\n\n\n");
 }
 
 const exported = (values) =>

@@ -69,12 +69,14 @@ const HelpButton = ({ store }: { store: Store }) => (
 /** Turns between a size that can be read with ease and more of the graph; it says which comes next. */
 function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
   const percent = (scale: number): string => `${Math.round(100 * scale)} %`;
-  const [text, next] =
-    zoom === null
+  const off = zoom === null && store.inView;
+  const [text, next] = off
+    ? ["fit", "all of the graph is in view"]
+    : zoom === null
       ? ["fit", "show more of the graph in smaller print"]
       : [`to ${percent(store.fitting)}`, `a size that can be read with ease; it is at ${percent(zoom)}`];
   return (
-    <button type="button" aria-label={`${text}: ${next}`} title={next} onClick={() => store.fit()}>
+    <button type="button" aria-label={`${text}: ${next}`} title={next} aria-disabled={off} onClick={() => store.fit()}>
       {text}
     </button>
   );

@@ -17,8 +17,8 @@ interface Props {
   state: State;
 }
 
-const [EASY, SMALL] = [0.7, 0.5]; // the scales at which text can be read with ease, and names at all
-const PHONE = 9 / 12; // at which the smallest text has 9 pixels
+// The scales at which text can be read with ease, and names at all; on a phone the smallest text has 9 pixels, and 7.2.
+const [DESK, PHONE] = [[0.7, 0.5], [9 / 12, 7.2 / 12]] as const;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function Graph({ store, recording, state }: Props) {
@@ -60,10 +60,11 @@ export function Graph({ store, recording, state }: Props) {
   useLayoutEffect(() => {
     const { width, height } = drawing.picture;
     const [wide, high] = [(pane.current?.clientWidth ?? width) / width, (pane.current?.clientHeight ?? height) / height];
-    store.whole = Math.min(1, wide, high);
-    const phone = matchMedia("(max-width: 720px), (max-height: 520px)").matches;
-    store.least = phone ? PHONE : SMALL;
-    store.fitting = Math.min(1, Math.max(phone ? PHONE : EASY, wide));
+    const { inView } = store;
+    const [easy, small] = matchMedia("(max-width: 720px), (max-height: 520px)").matches ? PHONE : DESK;
+    store.fitting = Math.min(1, Math.max(easy, wide));
+    store.least = Math.max(small, Math.min(1, wide, high));
+    if (store.inView !== inView) queueMicrotask(() => store.set({})); // the button beside the graph says so
     const zoom = state.zoom ?? store.fitting;
     drawing.element.setAttribute("width", String(width * zoom));
     drawing.element.setAttribute("height", String(height * zoom));

@@ -132,8 +132,8 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
         <div class="heat" style={{ height }}>
           <div class={`layers ${few ? "" : "ends"}`} aria-hidden="true">
             {few
-              ? lane.layers.map((layer) => <span title={layer}>{layer}</span>)
-              : [lane.layers[0], "⋮", lane.layers.at(-1)].map((layer) => <span title={layer}>{layer}</span>)}
+              ? lane.layers.map(named)
+              : [lane.layers[0], "⋮", lane.layers.at(-1)].map(named)}
           </div>
           <div class="map" onPointerDown={press} onPointerMove={drag} onClick={pick}>
             <Cells lane={lane} range={range} />
@@ -149,6 +149,13 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
     </div>
   );
 }
+
+/** Where there is no room for a name, its end is what tells it from the others. */
+const named = (layer?: string) => (
+  <span title={layer}>
+    <bdi>{layer}</bdi>
+  </span>
+);
 
 /** Under the map: what runs from left to right. */
 function Axis({ steps }: { steps: number[] }) {
@@ -223,7 +230,7 @@ function Column({
         const share = lane.skip_share?.[i]?.[chosen];
         return (
           <li>
-            <span class="layer">{lane.layers[i]}</span>
+            <span class="layer">{named(lane.layers[i])}</span>
             <span class="track">
               <i
                 style={{

@@ -46,7 +46,7 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
           {sentence(trace, step)}
         </p>
       </div>
-      {trace.first !== null && step !== trace.first.event && (
+      {trace.first !== null && step < trace.first.event && (
         <p class="first">
           <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
             Look first at event {trace.first.event + 1}

@@ -8,6 +8,7 @@ import { viewOf } from "./arrays";
 import { load } from "./data";
 import { lookAtEdges, watchEdges } from "./edges";
 import { listen, player } from "./keyboard";
+import { spareSliders } from "./pinch";
 import { Store } from "./state";
 
 declare global {
@@ -36,6 +37,7 @@ function start(): void {
   player(store);
   keep(store);
   listen(store);
+  spareSliders(document);
   read(store);
   store.set({});
   const { recording } = store;

@@ -124,20 +124,23 @@ export class Store {
     this.go(this.recording.replay.find(pass, this.lane, op));
   }
 
-  /** What `zoom: null` comes to, and the scale at which the pane shows all; the graph's pane says both. */
+  /** What `zoom: null` comes to, and the least scale that `fit` does: all of the graph, or what can be read. */
   fitting = 1;
-  whole = 1;
-  /** The least scale that `fit` comes to: on a phone, what can be read there. */
-  least = 0.5;
+  least = 1;
+
+  /** Whether `zoom: null` shows all. */
+  get inView(): boolean {
+    return this.least >= this.fitting;
+  }
 
   /** More of the graph in smaller print, or what can be read with ease. */
   fit(): void {
-    const least = Math.max(this.least, this.whole);
-    this.set({ zoom: this.state.zoom === null && least < this.fitting ? least : null });
+    this.set({ zoom: this.state.zoom === null && !this.inView ? this.least : null });
   }
 
   zoomBy(factor: number): void {
-    this.set({ zoom: Math.min(2, Math.max(0.05, (this.state.zoom ?? this.fitting) * factor)) });
+    const zoom = Math.min(2, Math.max(0.05, (this.state.zoom ?? this.fitting) * factor));
+    this.set({ zoom: Math.abs(zoom - this.fitting) < 1e-9 ? null : zoom });
   }
 
   toggle(key: string): void {

@@ -54,7 +54,7 @@ export function App({ store, state }: { store: Store; state: State }) {
       <Spoken
         frame={computing ? null : (seen?.frame ?? null)}
         waiting={waiting(state)}
-        playing={state.playing}
+        playing={state.playing || (state.link === "open" && seen?.frame.playing === true)} // until it has stopped
         guessing={story !== null && !state.told}
       />
       {dialog === "help" && <Help store={store} state={state} />}

@@ -47,7 +47,7 @@ export function Depth({ start, frame, block, veil, onBlock }: Props) {
         ))}
         {(laws.gradient ?? laws.signal) && (
           <li>
-            <i class="stroke law" /> what the law predicts
+            <i class="stroke law" /> what the law predicts{frame.step > 0 && " for the start"}
           </li>
         )}
       </ul>

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import { Dialog, Ways } from "../Dialog";
 import { written } from "./address";
-import { keysOf, TOUCHES } from "./keys";
+import { keysOf, touchesOf } from "./keys";
 import type { State } from "./state";
 import type { Store } from "./store";
 
@@ -30,9 +30,10 @@ export function Help({ store, state }: { store: Store; state: State }) {
       <p>
         {store.local
           ? "This page is a recording: its knobs cannot be turned. One step back shows exactly what was there."
-          : "A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly what was there. The address of the page holds the whole setting."}
+          : "A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly what was there."}
+        {!store.local && store.addressed && " The address of the page holds the whole setting."}
       </p>
-      <Ways keys={keysOf(store)} touches={TOUCHES} />
+      <Ways keys={keysOf(store)} touches={touchesOf(store)} />
     </Dialog>
   );
 }

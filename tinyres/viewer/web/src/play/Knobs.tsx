@@ -61,7 +61,7 @@ export function Knobs({ store, knobs, setting, off, sheet }: Props) {
         </fieldset>
       </div>
       <p class="about" id="knob-help">
-        {about !== null && isShown(about, setting) ? (
+        {about !== null && shown.includes(about) ? (
           <>
             <b>{about.label}.</b> {about.help} <span class="muted">{about.live ? "Acts in the next step." : "Starts anew."}</span>
           </>

@@ -1,6 +1,6 @@
 // Keyboard shortcuts. The focused element takes precedence: a slider keeps its arrows, a button its space.
 
-import type { View } from "./state";
+import type { State, View } from "./state";
 import type { Store } from "./store";
 
 const KEYS: [string, string][] = [
@@ -19,14 +19,21 @@ const KEYS: [string, string][] = [
 /** What does nothing on a page without its engine. */
 const ENGINE = ["R", "L", "S"];
 export const keysOf = ({ local, state }: Store): [string, string][] =>
-  local ? KEYS.filter(([key]) => !ENGINE.includes(key) && (key !== "P" || state.script !== null)) : KEYS;
+  KEYS.filter(inView(state)).filter(
+    ([key]) => !local || (!ENGINE.includes(key) && (key !== "P" || state.script !== null)),
+  );
 
-export const TOUCHES: [string, string][] = [
+const TOUCHES: [string, string][] = [
   ["Tap the net", "read a block's numbers"],
   ["Drag sideways", "over the net: from block to block"],
   ["Drag the slider", "move through the steps"],
   ["Knobs", "on a small screen: open and close them"],
 ];
+export const touchesOf = ({ state }: Store): [string, string][] => TOUCHES.filter(inView(state));
+
+/** What does nothing where two players are shown. */
+const NET = ["B I G D", "Tap the net", "Drag sideways"];
+const inView = ({ lab }: State) => ([way]: [string, string]): boolean => lab === "net" || !NET.includes(way);
 
 const VIEWS: Record<string, View> = { b: "both", i: "signal", g: "gradient", d: "dead" };
 
@@ -46,7 +53,7 @@ export function listen(store: Store, target: EventTarget): void {
 
 function act(store: Store, key: string): boolean {
   const view = VIEWS[key];
-  if (view !== undefined) return done(store.set({ view }));
+  if (view !== undefined && store.state.lab === "net") return done(store.set({ view }));
   switch (key) {
     case " ":
       return done(store.play());

@@ -3,6 +3,7 @@
 import { render } from "preact";
 
 import { App } from "./App";
+import { spareSliders } from "../pinch";
 import { listen, player } from "./keys";
 import { Store } from "./store";
 import { recording, socket } from "./wire";
@@ -32,6 +33,7 @@ function start(root: HTMLElement): void {
   });
   player(store);
   listen(store, document);
+  spareSliders(document);
   if (recorded === null) {
     addEventListener("hashchange", () => store.readAddress());
     store.begin();

@@ -64,10 +64,11 @@ export function depthText(start: Start, frame: NetFrame): string {
       : "";
   const whose = frame.step === 0 ? "The law says" : "The law, for the weights one starts from, says";
   const said = even(predicted) ? "it is as large" : times(predicted);
-  return `${first} ${whose} ${said}${gap}.${scattered(law.scatter ?? null)}`;
+  const why = frame.step === 0 ? scattered(law.scatter ?? null) : " Training has changed the weights since.";
+  return `${first} ${whose} ${said}${gap}.${why}`;
 }
 
-/** A law is of the mean over nets; this is one of them. */
+/** A law is of the mean over nets; this is one of them, until it is trained. */
 const scattered = (factor: number | null): string =>
   ` A law is a mean over many nets, and one net scatters about it${factor === null ? "" : `: at this width and depth most lie within a factor of ${number(factor, 2)}`}.`;
 

@@ -23,8 +23,9 @@ export interface State {
   setting: Setting;
   start: Start | null;
   seen: Seen | null;
-  /** How often the page has asked for another picture. */
+  /** The number under which the page last asked for another picture, and for playing or not. */
   ask: number;
+  moved: number;
   /** What was asked last, or is still awaited, starts anew. */
   anew: boolean;
   at: number;
@@ -48,7 +49,7 @@ export const isComputing = ({ link, start, seen, ask }: State): boolean =>
   link === "open" && seen !== null && (seen.start !== start || (seen.frame.ask ?? 0) < ask);
 
 export const OPENING: State = {
-  link: "connecting", why: "", hello: null, lab: "net", setting: {}, start: null, seen: null, ask: 0, anew: false,
+  link: "connecting", why: "", hello: null, lab: "net", setting: {}, start: null, seen: null, ask: 0, moved: 0, anew: false,
   at: 0, playing: false, speed: null, notices: [], story: null, guess: null, told: false, view: "both", block: null, dialog: null,
   script: null, theme: "auto", sheet: false,
 }; // prettier-ignore

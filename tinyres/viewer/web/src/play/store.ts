@@ -98,8 +98,9 @@ export class Store implements Ears {
     const healed = this.state.seen?.frame.diverged?.text;
     const notices = this.state.notices.filter(({ text }) => frame.diverged || text !== healed);
     // A picture that was asked for before a story began is not shown beside it.
+    const playing = (frame.ask ?? Infinity) < this.state.moved ? this.state.playing : frame.playing;
     if (this.answers(frame) || this.state.seen !== null)
-      this.set({ seen, playing: frame.playing, notices, ...this.knobsOf(frame, start.lab, settingOf(seen)) });
+      this.set({ seen, playing, notices, ...this.knobsOf(frame, start.lab, settingOf(seen)) });
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
@@ -118,11 +119,22 @@ export class Store implements Ears {
     return { lab, setting };
   }
 
+  private get next(): number {
+    return Math.max(this.state.ask, this.state.moved) + 1;
+  }
+
   /** Send what starts anew, and note that its answer is awaited; the change is shown at once. */
   private want(message: Sent, change: Partial<State> = {}): void {
     this.flush();
-    this.set({ ...change, ask: this.state.ask + 1, anew: true });
-    this.send({ ...message, ask: this.state.ask });
+    this.set({ ...change, ask: this.next, anew: true });
+    this.move(message, false, this.state.ask);
+  }
+
+  /** Send what decides whether it plays: pictures on their way from before it do not. */
+  private move(message: Sent, playing: boolean, moved = this.next): void {
+    if (this.state.link !== "open") return;
+    this.send({ ...message, ask: moved });
+    this.set({ playing, moved });
   }
 
   send(message: Sent): void {
@@ -177,7 +189,7 @@ export class Store implements Ears {
     if (this.local || this.state.setting[name] === value) return;
     const live = this.knobs.find((knob) => knob.name === name)?.live ?? false;
     const anew = !live || (this.state.anew && isComputing(this.state));
-    this.set({ notices: [], setting: { ...this.state.setting, [name]: value }, ask: this.state.ask + 1, anew });
+    this.set({ notices: [], setting: { ...this.state.setting, [name]: value }, ask: this.next, anew });
     this.unsent[name] = value;
     if (this.timer === undefined) this.flush();
   }
@@ -192,22 +204,20 @@ export class Store implements Ears {
   };
 
   play(): void {
-    const { playing, link, at } = this.state;
-    if (this.local) {
-      if (!playing && at === this.frames.length - 1) this.look(0);
-    } else this.send({ type: playing ? "pause" : "play" });
-    if (link !== "connecting" && this.frames.length) this.set({ playing: !playing });
+    const { playing, at } = this.state;
+    const plays = this.frames.length > 0 && !playing;
+    if (!this.local) return this.move({ type: playing ? "pause" : "play" }, plays);
+    if (plays && at === this.frames.length - 1) this.look(0);
+    this.set({ playing: plays });
   }
 
   step(by: number): void {
     if (this.local) return this.set({ playing: false }), this.look(this.state.at + by);
-    if (this.state.playing) this.send({ type: "pause" });
-    this.send({ type: "step", by });
+    this.move({ type: "step", by }, false);
   }
 
   seek(step: number): void {
-    if (this.state.playing) this.send({ type: "pause" });
-    this.send({ type: "seek", step });
+    this.move({ type: "seek", step }, false);
   }
 
   /** To the first or the last that can be shown. */
@@ -218,7 +228,7 @@ export class Store implements Ears {
   }
 
   reset(): void {
-    this.want({ type: "reset" });
+    if (!this.local) this.want({ type: "reset" });
   }
 
   choose(lab: LabName): void {

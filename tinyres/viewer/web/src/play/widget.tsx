@@ -3,6 +3,7 @@
 import { render as draw } from "preact";
 
 import { App } from "./App";
+import { spareSliders } from "../pinch";
 import { listen, player } from "./keys";
 import { Store } from "./store";
 import { STYLE } from "./style";
@@ -31,6 +32,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   });
   player(store);
   listen(store, root);
+  spareSliders(root);
   store.begin();
   return () => {
     wire?.close();
