@@ -32,7 +32,7 @@ def test_every_truncation_is_noticed(path):
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        refuses(path, f"{length} bytes")
+        refuses(path, f"got {length} bytes" if length else "got an empty file")
     path.write_bytes(whole + b"\0")
     refuses(path)
 
@@ -60,7 +60,7 @@ def test_a_flipped_bit_is_refused_or_harmless(path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "0 bytes"),
+        (b"", "got an empty file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "a PNG image"),
         (pickle.dumps({"w": [1.0] * 50}), "a pickle"),
         (b"PK\x03\x04" + bytes(200), "a ZIP archive"),

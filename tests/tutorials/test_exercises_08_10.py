@@ -88,7 +88,7 @@ def test_08_worked(answer):
         (by_the_variance, "divide by the standard deviation"),
         (with_sums, "means are needed"),
         (unbiased, "batch norm divides by N"),
-        (without_eps, "eps"),
+        (without_eps, "eps is missing under the root"),
         (eps_in_front_only, "eps belongs in x̂"),
         (in_place, "x or g was changed"),
         (lambda x, g, eps: -batch_norm_backward(x, g, eps), "Three routes lead"),

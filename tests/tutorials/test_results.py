@@ -191,9 +191,10 @@ def test_a_spreadsheet_calculates_nothing_and_a_terminal_obeys_nothing(capsys, t
 
 def test_a_table_that_cannot_be_written_is_told(capsys, tmp_path):
     ada = student(tmp_path / "ada", ("01", True))
-    status, _, err = run(capsys, ada, "--csv", tmp_path / "nowhere" / "class.csv")
+    (tmp_path / "file").write_text("")
+    status, _, err = run(capsys, ada, "--csv", tmp_path / "file" / "class.csv")
     assert status == 2
-    assert "cannot write" in err
+    assert "is not a folder; choose another one with --csv" in err
 
 
 def test_the_checkers_own_verdict_is_not_changed(tmp_path):

@@ -86,6 +86,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
     _at_least(1, "n", arguments.n)
     _at_least(0, "seed", arguments.seed)
+    on_device(arguments.device)
     make_room(arguments.out, "--out")
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     noise, labels, columns = _asked(recipe, arguments.n, arguments.label, arguments.seed)

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ def main() -> None:
     """Read the file that is named, with its pictures in the folder."""
     path, *folder = map(Path, sys.argv[1:])
     someone = sys.stdin.isatty() and sys.stdout.isatty()
+    for stream in (sys.stdout, sys.stderr):  # of a pipe on Windows, say, whose encoding has no χ
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         read(path, folder[0] if folder else None, input if someone else None)
     except BrokenPipeError:  # the reader, `head` say, has seen enough

@@ -60,6 +60,7 @@ def _hint(found: Array, needed: Array, x: Array, g: Array, eps: float) -> str:
     mean, along = g.mean(axis=0), hat * (g * hat).mean(axis=0)
     over = 1 / np.sqrt(variance + eps)
     unbiased = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0, ddof=1) + eps)
+    bare = (x - x.mean(axis=0)) / np.sqrt(variance)
     usual = [
         (g * over, "That holds the statistics fixed; but they move when x moves, and that is a route, too."),
         ((g - mean) * over, "The variance moves, too: the part along x̂ must also be removed."),
@@ -69,8 +70,8 @@ def _hint(found: Array, needed: Array, x: Array, g: Array, eps: float) -> str:
         ((g - samples * mean - samples * along) * over, "Those are sums over the batch; means are needed."),
         ((g - mean - unbiased * (g * unbiased).mean(axis=0)) / np.sqrt(x.var(axis=0, ddof=1) + eps),
          "That is the variance divided by N - 1; batch norm divides by N."),
-        ((g - mean - (x - x.mean(axis=0)) / np.sqrt(variance) * (g * (x - x.mean(axis=0))).mean(axis=0)
-          / np.sqrt(variance)) * over, "eps belongs in x̂ as well as in front."),
+        ((g - mean - bare * (g * bare).mean(axis=0)) * over, "eps belongs in x̂ as well as in front."),
+        ((g - mean - bare * (g * bare).mean(axis=0)) / np.sqrt(variance), "eps is missing under the root."),
         (needed * np.sqrt(variance + eps) / np.sqrt(variance), "eps is missing under the root."),
     ]  # fmt: skip
     otherwise = "Three routes lead from x to x̂: x itself, the mean and the variance. Add what comes back along them."

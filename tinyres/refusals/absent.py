@@ -170,6 +170,7 @@ _ELSEWHERE = {
     ),
     "zero_": "p.grad = None for a gradient, tr.nn.init.zeros_(p) for a parameter, tr.zeros_like(x) for the rest",
 }  # fmt: skip
+NAMES = tuple(_KINDS)
 # What PyTorch's tensors have as methods, and not only its modules as functions.
 OF_TENSORS = "rule", "linear algebra", "counted", "ordered", "shuffled"
 METHODS = {*INSTEAD, *(name for kind in OF_TENSORS for name in _BY_KIND[kind].split() if name.islower())}

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import tokenize
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ FORMULA = ("=", "+", "-", "@")  # a spreadsheet would calculate such a cell
 STOPPED = 130
 # On every machine as many threads: sums are cut alike, and what only threads get wrong shows on each.
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "2")
+KINDS = ".py", (NOTEBOOK := ".ipynb")
 PASSED_ON = ("examples", "seed", "dtype", "layout", "arrays", "limit")
 
 
@@ -66,9 +68,9 @@ def check_folder(given: argparse.Namespace) -> int:
 
 
 def students(folder: Path) -> list[tuple[str, Path]]:
-    """Everybody's name and file: of FOLDER/name.py, and of each file in FOLDER/name."""
-    found = [(file.stem, file) for file in folder.glob("*.py")]
-    found += [(file.parent.name, file) for file in folder.glob("*/*.py")]
+    """Everybody's name and file: of FOLDER/name.py, and of each file in FOLDER/name; a notebook gets a row as well."""
+    found = [(file.stem, file) for kind in KINDS for file in folder.glob(f"*{kind}")]
+    found += [(file.parent.name, file) for kind in KINDS for file in folder.glob(f"*/*{kind}")]
     return sorted(one for one in found if one[1].is_file() and not any(part[0] in "._" for part in one[1].parts[-2:]))
 
 
@@ -92,8 +94,13 @@ def named(file: Path, op: str) -> str:
 
     Raises ValueError where there is none, or where several fit.
     """
+    if file.suffix == NOTEBOOK:
+        raise ValueError(
+            f"{file.name} is a notebook: `jupyter nbconvert --to script {file.name}` makes a .py file of it"
+        )
     try:
-        tree = ast.parse(file.read_bytes(), str(file))
+        with tokenize.open(file) as source:  # in the encoding that Python reads it in
+            tree = ast.parse(source.read(), str(file))
     except (SyntaxError, ValueError) as error:
         at = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
         raise ValueError(f"{file.name} is not Python: {getattr(error, 'msg', error)}{at}") from None

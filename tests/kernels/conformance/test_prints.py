@@ -26,7 +26,8 @@ def test_the_report_of_a_kernel_that_conforms_shows_what_it_printed_once():
     assert "what it printed in the case `plain`:\n  | the shape is (1, 5, 5, 2)\ntried: " in str(report)
     assert str(report).count("the shape is") == 1
     asked = [finding for finding in report.named if finding.asked]
-    assert all(finding.printed.count("the shape is") == 1 for finding in asked), "one call of the three"
+    calls = {finding.printed.count("the shape is") - finding.case.again for finding in asked}
+    assert calls == {1}, "one call of the three, and one before where the case asks for it"
 
 
 def test_what_c_prints_is_kept_too():

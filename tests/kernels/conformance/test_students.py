@@ -18,6 +18,7 @@ FILES = {
     "empty.py": "# nothing yet\n",
     "broken.py": "\ndef relu(:\n",
     "bytes.py": "\0",
+    "nora.ipynb": "{}",
     "zoe/homework.py": RIGHT,
     "_shared.py": RIGHT,
 }
@@ -34,7 +35,7 @@ def room(tmp_path, monkeypatch):
 
 
 def test_everybody_is_found_by_file_or_by_folder(room):
-    names = ["ann", "ben", "broken", "bytes", "empty", "none", "two", "zoe"]
+    names = ["ann", "ben", "broken", "bytes", "empty", "none", "nora", "two", "zoe"]
     assert [name for name, _ in students.students(room)] == names
 
 
@@ -45,6 +46,7 @@ def test_everybody_is_found_by_file_or_by_folder(room):
         ("none.py", "none.py has no function relu, and none of 3 arguments: it has x, helper"),
         ("empty.py", "empty.py is empty"),
         ("broken.py", "broken.py is not Python: invalid syntax (line 2)"),
+        ("nora.ipynb", "nora.ipynb is a notebook: `jupyter nbconvert --to script nora.ipynb` makes a .py file of it"),
         ("bytes.py", "bytes.py is not Python: source code string cannot contain null bytes"),
     ],
 )
@@ -52,6 +54,15 @@ def test_a_file_without_a_kernel_is_told_why(room, file, told):
     with pytest.raises(ValueError) as error:
         students.named(room / file, "relu")
     assert str(error.value) == told
+
+
+def test_a_file_is_read_in_the_encoding_that_python_reads_it_in(room):
+    file = room / "ann.py"
+    file.write_bytes(b"# J\xfcrgen\n" + RIGHT.encode())
+    with pytest.raises(ValueError, match=r"ann\.py is not Python"):
+        students.named(file, "relu")
+    file.write_bytes(b"# -*- coding: latin-1 -*-\n# J\xfcrgen\n" + RIGHT.encode())
+    assert students.named(file, "relu") == "relu"
 
 
 def test_the_kernel_of_a_file_is_found_without_running_it(room):
@@ -82,9 +93,9 @@ def test_the_files_have_a_row_for_everybody(room, monkeypatch, capsys):
         "ann: right (9 of 9 cases)",
         "ben: wrong (5 of 9 cases): =1+1: gives wrong numbers",
     ]
-    assert said[-1] == "1 of 8 right, as relu"
+    assert said[-1] == "1 of 9 right, as relu"
     rows = {row["student"]: row for row in csv.DictReader(files["csv"].read_text().splitlines())}
-    assert list(rows) == ["ann", "ben", "broken", "bytes", "empty", "none", "two", "zoe"]
+    assert list(rows) == ["ann", "ben", "broken", "bytes", "empty", "none", "nora", "two", "zoe"]
     assert (rows["ben"]["function"], rows["ben"]["passed"]) == ("mine", "5")
     assert rows["ben"]["kinds"] == "'=1+1: gives wrong numbers", "no cell is a formula"
     assert rows["empty"]["verdict"] == "could not be checked"
@@ -92,7 +103,7 @@ def test_the_files_have_a_row_for_everybody(room, monkeypatch, capsys):
     assert [one["student"] for one in json.loads(files["json"].read_text())["students"]] == list(rows)
     suites = ElementTree.parse(files["junit"]).getroot()
     assert [one.get("name").partition(":")[0] for one in suites] == list(rows)
-    assert sum(one.find("testcase/error") is not None for one in suites) == 6
+    assert sum(one.find("testcase/error") is not None for one in suites) == 7
 
 
 def test_a_table_is_of_a_folder(tmp_path, capsys):

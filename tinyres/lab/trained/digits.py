@@ -163,7 +163,7 @@ EXPERIMENT = Experiment(
         gather=gather,
         cost=lambda net: net[1] * (1.2 if net[0] == "resnet" else 1),  # two routes are recorded
     ),
-    seconds=40,
+    seconds=25,
     devices=BOTH,
     equation=r"\ell(\mathrm{ResNet}_{56}) < \frac{\ln 10}{4} < \ell(\mathrm{plain}_{56})",
     varies="weights, the split of the digits and the order of the batches",
