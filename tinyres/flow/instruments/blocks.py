@@ -48,7 +48,8 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
         elif inside is model or any(isinstance(m, (nn.Residual, nn.Highway, *LAYERED)) for m in child.modules()):
             usual.append(name)
     modules = modules_of(model)
-    usual = [name for found in usual for name in _members(found, modules[found])]
+    parts = _members if inside is model else _called
+    usual = [name for found in usual for name in parts(found, modules[found])]
     asked = (usual or [""]) if blocks is None else blocks
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
