@@ -49,7 +49,7 @@ function measured(what: Story["answer"]["measure"], { theta, psi }: Record<strin
     return { value: modes.found < modes.of ? "no" : "yes", text: `${number(modes.found)} of ${many(modes.of, "mode")}` };
   if (what !== "orbit" || !orbit) return null;
   const [before, now] = [Math.hypot(Number(theta), Number(psi)), Math.hypot(...(orbit.at(-1) ?? [NaN]))];
-  const text = `their distance from (0, 0) was ${plainly(before)}, and is ${plainly(now)} now`;
+  const text = `distance ${plainly(now)}, after ${plainly(before)} at first`;
   const share = now / before;
   return { value: share < 0.1 ? "meet" : share > 2 ? "leave" : share > 0.5 && goesRound(orbit) ? "circle" : undefined, text };
 }
