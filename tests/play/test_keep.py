@@ -62,6 +62,8 @@ def test_tables_hold_the_figures_of_every_step(page, lab):
     else:
         assert math.isnan(float(rows[0]["d"]))
         assert float(rows[-1]["gradient_g"]) == figures["gradient_g"]
+        assert [float(rows[-1][name]) for name in ("theta", "psi")] == figures["orbit"][-1]
+        assert (rows[0]["theta"], rows[0]["psi"]) == ("1.0", "0.0"), "before anybody moved"
     page.clear()
     page.say("save", what="json")
     document = json.loads(page.wait(kind("table"))["text"])

@@ -123,7 +123,8 @@ class GameRun:
         """One row of each chart over training."""
         losses = figures["losses"]
         norms = {name: figures[name] for name in ("gradient_g", "gradient_d")}
-        return {"step": step, "d": losses["d"], "g": losses["g"], **norms}
+        where = dict(zip(("theta", "psi"), figures["orbit"][-1], strict=True)) if figures["orbit"] else {}
+        return {"step": step, "d": losses["d"], "g": losses["g"], **norms, **where}
 
     def picture(self) -> dict[str, Any]:
         """What is dear: D's level lines, the modes that are found, images of digits."""

@@ -17,8 +17,12 @@ class Story:
         source, paper, url: where the result comes from. A paper's title often tells it, so it is shown with the answer.
         lab, setting: what runs; only the knobs that are not at their defaults.
         question: what to guess; with `choices` by a button, else on a logarithmic slider from `low` to `high`.
-        answer, value: the answer in words, and on the slider or as a button's value.
+        answer, value: the answer in words, and on the slider or as a button's value. The page fills in {step} and
+            {first}, the gradient at the first block against the last, from its run.
         look: the panel in which it is seen.
+        steps: after which the answer is there; 0 if it is in the first picture.
+        measure: what of the run gives it then: its orbit, modes or gradient (of G). The others are prepared.
+        watch: where to look until then, in a sentence.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Story:
     choices: tuple[tuple[str, str], ...] = ()
     low: float = 1e-9
     high: float = 1.0
+    steps: int = 0
+    measure: str = ""
+    watch: str = ""
 
     def to_json(self, setting: dict[str, Any] | None = None) -> dict[str, Any]:
         """As the page reads it."""
@@ -47,12 +54,18 @@ class Story:
         return {
             "name": self.name, "title": self.title, "text": self.text, "source": self.source,
             "paper": self.paper, "url": self.url, "lab": self.lab, "setting": self.setting, "guess": guess,
-            "answer": {"text": self.answer, "value": self.value}, "look": self.look,
+            "look": self.look,
+            "answer": {
+                "text": self.answer, "value": self.value, "steps": self.steps, "measure": self.measure,
+                "watch": self.watch,
+            },
         }  # fmt: skip
 
 
 ARXIV = "https://arxiv.org/abs/"
 REACHES = "What part of the gradient at the last block reaches the first?"
+PATH = "Look at their path in “Where the two are”."
+COUNT = "Look at the count of modes beside the samples."
 DIGITS = {"data": "digits", "width": 128}
 
 _TOLD = (
@@ -135,7 +148,9 @@ _TOLD = (
         "Balduzzi et al. 2017", "The shattered gradients problem", ARXIV + "1702.08591", "net",
         {"architecture": "plain", "depth": 50, "data": "digits"},
         "What is the mean cosine between the input gradients of two digits? With two layers it is 0.47.",
-        "0.07: the gradient keeps its size, but seen from the input it is close to white noise.", 0.071, "depth",
+        "0.07: seen from the input the gradient is close to white noise. Its size is not what is lost: the law, a mean "
+        "over many nets, keeps it. One net scatters about the law: in this one, at step {step}, the gradient at block "
+        "1 is {first} it is at block 50.", 0.071, "depth",
         low=1e-3,
     ),
     Story(
@@ -170,7 +185,8 @@ _TOLD = (
         "The non-saturating loss gives G a gradient of about 3.9 here. What does the saturating loss give?",
         "About 0.15, with the batch's luck; in theory 0.137, below d/2 exp(−d²/8): the slope of log(1 − D) is gone "
         "where D is sure.", 0.137, "probe", low=1e-4,
-        high=10.0,
+        high=10.0, steps=1, measure="gradient",
+        watch="Look at the gradient that reaches G, below the curve by D’s confidence.",
     ),
     Story(
         "circling", "The smallest GAN",
@@ -181,6 +197,7 @@ _TOLD = (
         "Where do the two end up?",
         "They circle for ever: the eigenvalues at (0, 0) are ± i/2, and nothing damps them.", "circle", "orbit",
         choices=(("meet", "at (0, 0)"), ("circle", "they circle round it"), ("leave", "they fly apart")),
+        steps=300, measure="orbit", watch=PATH,
     ),
     Story(
         "damped", "The smallest GAN, with a penalty",
@@ -193,6 +210,7 @@ _TOLD = (
         "At (0, 0), which they circled without the penalty: each step shrinks the distance by √(1 − hγ) = 0.975.",
         "meet", "orbit",
         choices=(("meet", "at (0, 0)"), ("circle", "they circle round it"), ("leave", "they fly apart")),
+        steps=300, measure="orbit", watch=PATH,
     ),
     Story(
         "collapse", "Eight modes on a ring",
@@ -202,9 +220,10 @@ _TOLD = (
         "VEEGAN: reducing mode collapse in GANs using implicit variational learning", ARXIV + "1705.07761", "game",
         {"target": "ring8", "lr_g": 2e-3, "lr_d": 2e-3},
         "Will it have found all eight?",
-        "No, its modes collapse: it hops from some modes to others, while D chases it. Another seed finds others.",
+        "The modes of such a game collapse: it hops from some to others, while D chases it. Another seed finds others.",
         "no", "plane",
         choices=(("yes", "yes"), ("no", "no")),
+        steps=600, measure="modes", watch=COUNT,
     ),
     Story(
         "cured", "The ring, with a penalty",
@@ -217,6 +236,7 @@ _TOLD = (
         "A D that is flatter on the data chases G less from mode to mode. All eight come and go.",
         "more", "plane",
         choices=(("more", "more"), ("same", "about as many"), ("fewer", "fewer")),
+        steps=1000, measure="modes", watch=COUNT,
     ),
 )  # fmt: skip
 STORIES: dict[str, Story] = {story.name: story for story in _TOLD}

@@ -68,8 +68,7 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
   const go = (op: Op | undefined): void => {
     if (op === undefined) return;
     store.set({ dialog: null });
-    store.goOp(op.id);
-    store.set({ said: `Found: ${nameOf(op)}` });
+    store.goOp(op.id, "Found: ");
     focusOn(".step");
   };
   const combobox = {

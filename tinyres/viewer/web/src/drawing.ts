@@ -25,6 +25,7 @@ interface DrawnNode {
   node: Node;
   element: SVGGElement;
   norm: SVGTextElement;
+  label: string; // without its gradient
   classes: string;
   shown: string;
 }
@@ -56,7 +57,7 @@ export class Drawing {
       width,
       height,
       role: "group",
-      "aria-label": "Graph of the operations; up and down move between nodes and frames, Enter opens or closes one",
+      "aria-label": "Graph of the operations; up and down move between nodes and frames, Enter opens or closes one, T shows a table",
     });
     this.element.append(markers());
     const framed = new Set<Call>();
@@ -113,12 +114,13 @@ export class Drawing {
 
   private drawNode(node: Node): SVGGElement {
     const [x, y] = [node.x - node.width / 2, node.y - node.height / 2];
+    const label = `${spoken(node)}, ${node.note}${this.useOf(node)}`;
     const element = make("g", {
       "data-key": node.key,
       transform: `translate(${x} ${y})`,
       role: "button",
       tabindex: -1,
-      "aria-label": `${spoken(node)}, ${node.note}${this.useOf(node)}`,
+      "aria-label": label,
     });
     if (node.kind === "module") {
       element.setAttribute("aria-expanded", "false");
@@ -135,11 +137,10 @@ export class Drawing {
     const name = make("text", { class: "name", x: 9, y: 17 });
     if (node.kind === "module") name.append(sign("▸"));
     name.append(node.title);
-    element.append(name);
-    element.append(make("text", { class: "note", x: 9, y: 32 }, node.note));
+    element.append(name, make("text", { class: "note", x: 9, y: 32 }, node.note));
     const norm = make("text", { class: "norm", x: node.width - 9, y: 32 });
-    element.append(norm, make("title", {}, `${node.full}, ${node.note}${this.useOf(node)}`));
-    const drawn = { node, element, norm, classes: "", shown: "" };
+    element.append(norm, make("title", {}, label));
+    const drawn = { node, element, norm, label, classes: "", shown: "" };
     this.nodes.push(drawn);
     this.byKey.set(node.key, drawn);
     this.element.append(element);
@@ -176,7 +177,9 @@ export class Drawing {
       if (node.kind === "module" || node.ops.length > 1) continue;
       const gradient = reached ? this.replay.gradient(lane, node.ops[0] as number, step) : null;
       const shown = gradient === null ? "" : `‖g‖ ${number(viewOf(trace, gradient).norm)}`;
-      if (shown !== drawn.shown) drawn.norm.textContent = drawn.shown = shown;
+      if (shown === drawn.shown) continue;
+      drawn.norm.textContent = drawn.shown = shown;
+      drawn.element.setAttribute("aria-label", drawn.label + shown.replace("‖g‖", ", gradient norm"));
     }
     for (const { element, classes } of this.edges)
       if (element.getAttribute("class") !== classes) element.setAttribute("class", classes);

@@ -102,7 +102,7 @@ function moduleNode(call: Call, ops: Op[]): Node {
   const line: string[] = [];
   for (let c: Call = call; c.parent !== null; c = c.parent) line.unshift(c.label);
   const title = called(line.slice(-2).join("."), call);
-  return box(call.key, "module", title, [note, newUse(call)].filter(Boolean).join(", "), call.path, call);
+  return box(call.key, "module", title, [note, newUse(call)].filter(Boolean).join(", "), called(call.path, call), call);
 }
 
 function box(key: string, kind: Node["kind"], title: string, note: string, full: string, call: Call): Node {

@@ -86,10 +86,24 @@ export class Replay {
     return this.trace.silent.find((s) => s.lane === lane && s.op === consumer && s.arg === arg)?.text ?? null;
   }
 
+  /**
+   * Where an op is shown, and what is said of it: the event that gives it a gradient; else the one that computes it; else
+   * the first that uses it.
+   */
+  where(pass: "f" | "b", lane: number, op: number): [number, string] {
+    const reached = this.reachedAt(lane, op);
+    if (pass === "b" && reached < NEVER) return [reached, ""];
+    const none = pass === "b" ? ", no gradient" : "";
+    const at = this.forwardAt[op] as number;
+    if (at >= 0) return [at, none];
+    const first = this.trace.events.findIndex((e) => e[0] === "f" && this.trace.ops[e[1]]?.inputs.includes(op));
+    return first < 0 ? [this.find(pass, lane, null), `${none}, not used`] : [first, `${none}, first used here`];
+  }
+
   /** The event that computes an op, or that first gives it a gradient; without either, the first of the pass. */
   find(pass: "f" | "b", lane: number, op: number | null): number {
-    if (op !== null && pass === "f" && (this.forwardAt[op] as number) >= 0) return this.forwardAt[op] as number;
-    if (op !== null && pass === "b" && this.reachedAt(lane, op) < NEVER) return this.reachedAt(lane, op);
+    const at = op === null ? NEVER : pass === "f" ? (this.forwardAt[op] as number) : this.reachedAt(lane, op);
+    if (at >= 0 && at < NEVER) return at;
     const start = this.trace.events.findIndex((e, i) => this.laneAt[i] === lane && (e[0] === "f") === (pass === "f"));
     return start >= 0 ? start : Math.max(0, this.laneAt.indexOf(lane));
   }

@@ -1,9 +1,9 @@
 // What the page shows is a function of this and of the document.
 
-import { eventAt, type Document, type RunLane, type Trace } from "./data";
+import { eventAt, type Document, type Op, type RunLane, type Trace } from "./data";
 import { called, callsOf, openedAtFirst, type Calls } from "./modules";
 import { Replay } from "./replay";
-import { many, sentence } from "./text";
+import { many, nameOf, passOf, sentence } from "./text";
 
 export interface State {
   step: number;
@@ -118,10 +118,13 @@ export class Store {
     if (this.recording !== null) this.go(this.recording.replay.find("b", lane, null));
   }
 
-  goOp(op: number): void {
+  /** The event's own sentence is announced as well; `found` is said before the name. */
+  goOp(op: number, found = ""): void {
     if (this.recording === null) return;
-    const pass = eventAt(this.recording.trace, this.state.step).kind === "forward" ? "f" : "b";
-    this.go(this.recording.replay.find(pass, this.lane, op));
+    const { trace, replay } = this.recording;
+    const [step, how] = replay.where(passOf(eventAt(trace, this.state.step)), this.lane, op);
+    this.go(step);
+    if (found || how) this.set({ said: `${found}${nameOf(trace.ops[op] as Op)}${how}` });
   }
 
   /** What `zoom: null` comes to, and the least scale that `fit` does: all of the graph, or what can be read. */

@@ -6,7 +6,7 @@ import { many, number } from "../text";
 import { Axes, decades, dots, EDGE, extent, Panel, path, type Size } from "./chart";
 import type { GameFrame } from "./protocol";
 import type { Seen } from "./state";
-import { probeText } from "./sentences";
+import { probeText, whereText } from "./sentences";
 import { Images, Samples } from "./Plane";
 import { Curves } from "./Training";
 
@@ -29,7 +29,7 @@ export function Game({ seen, frame, veil }: { seen: Seen; frame: GameFrame; veil
         <Curves name="losses" title="Losses" height={190} curves={players("d", "g")} {...{ history, step }} veil={veil("losses")} />
       </div>
       <div class="column">
-        {orbit && <Orbit orbit={orbit} veil={veil("orbit")} />}
+        {orbit && <Orbit orbit={orbit} step={step} veil={veil("orbit")} />}
         {probe && probe.confidence.length > 1 && <Probe frame={frame} probe={probe} veil={veil("probe")} />}
         <Curves
           name="gradients"
@@ -100,12 +100,13 @@ function Probed({ width, height, probe }: Size & { probe: ProbeProps["probe"] })
   );
 }
 
-function Orbit({ orbit, veil }: { orbit: [number, number][]; veil: preact.ComponentChildren }) {
+function Orbit({ orbit, step, veil }: { orbit: [number, number][]; step: number; veil: preact.ComponentChildren }) {
+  const text = `At step ${step} they are at ${whereText(orbit)}.`;
   return (
     <Panel
       name="orbit"
       title="Where the two are"
-      label={`The path of the two players over ${many(orbit.length, "step")}: G’s parameter to the right, D’s upwards`}
+      label={`The path of the two players over ${many(orbit.length, "step")}: G’s parameter θ to the right, D’s ψ upwards. ${text}`}
       height={280}
       veil={veil}
       draw={({ width, height }) => {
@@ -125,6 +126,8 @@ function Orbit({ orbit, veil }: { orbit: [number, number][]; veil: preact.Compon
           </>
         );
       }}
-    />
+    >
+      <p class="finding">{text}</p>
+    </Panel>
   );
 }

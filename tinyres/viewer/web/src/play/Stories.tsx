@@ -4,6 +4,7 @@ import { scaleLog } from "d3-scale";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Dialog } from "../Dialog";
+import { choicesOf, lines, said, worded } from "./answers";
 import type { Guess, Story, Value } from "./protocol";
 import type { State } from "./state";
 import type { Store } from "./store";
@@ -41,9 +42,16 @@ export function List({ store, state }: { store: Store; state: State }) {
 
 /** The story that is being told. */
 export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
-  const { guess, told } = state;
+  const { guess, told, answered } = state;
   const card = useRef<HTMLElement>(null);
-  const cited = told && story.paper ? `${story.source}, ${story.paper}` : story.source; // a title may tell the answer
+  const waited = useRef<Story | null>(null); // for the answer to come, by which time the focus is elsewhere
+  if (told && answered === null) waited.current = story;
+  const yours: [string, string][] = guess === null ? [] : [["You said", said(story.guess, guess)]];
+  const found = answered === null ? [] : lines(story, answered);
+  const shown = [...yours, ...found];
+  const text = answered === null ? toCome(story) : worded(story.answer.text, answered);
+  const came = told && answered !== null && waited.current === story;
+  const cited = answered && story.paper ? `${story.source}, ${story.paper}` : story.source; // a title may tell the answer
   // When the story ends, its button or Escape having been pressed in it, the focus goes where stories are begun.
   useLayoutEffect(
     () => () => {
@@ -71,29 +79,24 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
       <p id="story-text">{story.text}</p>
       {told ? (
         <div class="answer" role="group" tabIndex={-1} aria-labelledby="answer-said answer-text">
-          {(guess !== null || story.answer.value != null) && (
+          {shown.length > 0 && (
             <dl id="answer-said">
-              {guess !== null && (
+              {shown.map(([word, what]) => (
                 <div>
-                  <dt>You said</dt>
-                  <dd>{said(story.guess, guess)}</dd>
+                  <dt>{word}</dt>
+                  <dd>{what}</dd>
                 </div>
-              )}
-              {story.answer.value != null && (
-                <div>
-                  <dt>Measured</dt>
-                  <dd>{said(story.guess, story.answer.value)}</dd>
-                </div>
-              )}
+              ))}
             </dl>
           )}
-          <p id="answer-text">
-            {story.answer.text}
-          </p>
+          <p id="answer-text">{text}</p>
         </div>
       ) : (
         <Question key={story.name} store={store} guess={story.guess} />
       )}
+      <div class="hidden" role="status">
+        {came && `The answer has come. ${found.map((line) => `${line.join(": ")}.`).join(" ")} ${text}`}
+      </div>
       <p class="muted source">
         {story.url ? (
           <a href={story.url} target="_blank" rel="noreferrer">
@@ -107,6 +110,12 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
   );
 }
 
+/** What to do until the answer is there. */
+const toCome = ({ answer: { steps, watch } }: Story): string =>
+  steps
+    ? `It is now to be measured: press Play. ${watch} The answer comes at step ${steps.toLocaleString("en")}.`
+    : "Computing the first step …";
+
 /** The picture comes into view, as far as the answer stays there, below the bar. */
 function reveal(panel: Element, answer: HTMLElement | null | undefined): void {
   const bar = (panel.getRootNode() as ParentNode).querySelector(".transport");
@@ -114,15 +123,6 @@ function reveal(panel: Element, answer: HTMLElement | null | undefined): void {
   if (!answer) return;
   answer.style.scrollMarginTop = `${(bar?.clientHeight ?? 0) + 12}px`;
   answer.scrollIntoView({ block: "nearest", behavior: "instant" });
-}
-
-type Choice = { value: Value; label: string };
-const choicesOf = (guess: Guess): Choice[] =>
-  (guess.choices ?? []).map((choice) => (typeof choice === "string" ? { value: choice, label: choice } : choice));
-
-function said(guess: Guess, value: Value): string {
-  if (guess.kind === "buttons") return choicesOf(guess).find((choice) => choice.value === value)?.label ?? String(value);
-  return typeof value === "number" ? plainly(value) : String(value);
 }
 
 function Question({ store, guess }: { store: Store; guess: Guess }) {

@@ -50,7 +50,8 @@ export interface Story {
   lab: LabName;
   setting: Setting;
   guess: Guess;
-  answer: { text: string; value?: Value | null };
+  /** After `steps` the answer is there; `measure` is what of the run gives it, `watch` where to look until then. */
+  answer: { text: string; value?: Value | null; steps?: number; measure?: "orbit" | "modes" | "gradient" | ""; watch?: string };
   look: string;
 }
 

@@ -43,7 +43,7 @@ function times(factor: number): string {
 }
 
 /** Such as "1/2000 of what", "3 times what", "as large as", to be followed by "it is". */
-function timesWhat(factor: number): string {
+export function timesWhat(factor: number): string {
   if (even(factor)) return "as large as";
   return `${times(factor)} ${factor > 0 && factor < 1 ? "of what" : "what"}`;
 }
@@ -80,11 +80,18 @@ export function probeText({ step, probe, gradient_g }: GameFrame): string {
     : `${reached}. The curve shows what one sample sends to G now, by what D says of it.`;
 }
 
+/** Where the players of a Dirac-GAN are. */
+export function whereText(orbit: [number, number][]): string {
+  const [theta, psi] = orbit.at(-1) ?? [NaN, NaN];
+  return `θ = ${plainly(theta)}, ψ = ${plainly(psi)}`;
+}
+
 /** The state in one sentence. */
 export function spoken(frame: Frame): string {
   const diverged = frame.diverged ? ` ${frame.diverged.text}` : "";
-  if (isGame(frame) && frame.step === 0 && !Number.isFinite(frame.gradient_g)) return "Step 0: nobody has moved yet.";
-  if (isGame(frame))
-    return `Step ${frame.step}: D's loss ${number(frame.losses.d, 3)}, G's loss ${number(frame.losses.g, 3)}, gradient of G ${plainly(frame.gradient_g)}.${diverged}`;
-  return `Step ${frame.step}: loss ${number(frame.loss, 3)}, the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last.${diverged}`;
+  if (!isGame(frame))
+    return `Step ${frame.step}: loss ${number(frame.loss, 3)}, the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last.${diverged}`;
+  const where = frame.orbit ? `${whereText(frame.orbit)}, ` : "";
+  if (frame.step === 0 && !Number.isFinite(frame.gradient_g)) return `Step 0: ${where}nobody has moved yet.`;
+  return `Step ${frame.step}: ${where}D's loss ${number(frame.losses.d, 3)}, G's loss ${number(frame.losses.g, 3)}, gradient of G ${plainly(frame.gradient_g)}.${diverged}`;
 }

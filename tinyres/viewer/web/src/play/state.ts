@@ -35,6 +35,8 @@ export interface State {
   story: Story | null;
   guess: Value | null;
   told: boolean;
+  /** What answered the story: the first picture, after the guess, of the steps that it names. */
+  answered: Seen | null;
   view: View;
   block: number | null;
   dialog: Dialog;
@@ -50,6 +52,6 @@ export const isComputing = ({ link, start, seen, ask }: State): boolean =>
 
 export const OPENING: State = {
   link: "connecting", why: "", hello: null, lab: "net", setting: {}, start: null, seen: null, ask: 0, moved: 0, anew: false,
-  at: 0, playing: false, speed: null, notices: [], story: null, guess: null, told: false, view: "both", block: null, dialog: null,
+  at: 0, playing: false, speed: null, notices: [], story: null, guess: null, told: false, answered: null, view: "both", block: null, dialog: null,
   script: null, theme: "auto", sheet: false,
 }; // prettier-ignore

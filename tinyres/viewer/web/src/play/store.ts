@@ -1,6 +1,7 @@
 // What changes the state: messages, and clicks and keys, which also send messages.
 
 import { read, written } from "./address";
+import { settled } from "./answers";
 import { History } from "./history";
 import type { Frame, GameFrame, Hello, Knob, LabName, Message, NetFrame, Notice, Sent, Setting, Start, Story, Table, Value } from "./protocol";
 import { isGame } from "./protocol";
@@ -146,7 +147,7 @@ export class Store implements Ears {
   }
 
   set(change: Partial<State>): void {
-    this.state = { ...this.state, ...change };
+    this.state = settled({ ...this.state, ...change });
     if (this.addressed && (change.setting || change.lab || change.story !== undefined)) this.address();
     for (const watcher of this.watchers) watcher(this.state);
   }
@@ -244,7 +245,7 @@ export class Store implements Ears {
   /** On to something else: its knobs are there at once, and nothing of what was. */
   private leave(message: Sent, change: Partial<State>): void {
     this.unsent = {};
-    this.want(message, { guess: null, told: false, notices: [], seen: null, ...change });
+    this.want(message, { guess: null, told: false, answered: null, notices: [], seen: null, ...change });
   }
 
   speed(steps_per_second: number | null): void {
