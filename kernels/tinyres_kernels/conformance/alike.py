@@ -73,7 +73,7 @@ def beyond(failing: Sequence[Finding], right: Sequence[Finding]) -> str:
 def _first(finding: Finding, result: str) -> dict[str, int]:
     """Where the wrong elements begin: among all elements in the order of memory, and along each axis."""
     marks = finding.marks.get(result)
-    if marks is None:
+    if marks is None or all(arg.name != result for arg in finding.case.writes):  # there it is an input that changed
         return {}
     wrong = marks != RIGHT
     return dict(zip(_names(finding, result), (int(places.min()) for places in _places(wrong)), strict=True))

@@ -44,7 +44,7 @@ def raising(op):
     return kernel
 
 
-NEW_AXES = ("attention", "cross_entropy", "matmul", "adam")
+NEW_AXES = ("attention", "cross_entropy", "matmul", "adam", "batch_norm")
 
 
 @pytest.mark.parametrize(
