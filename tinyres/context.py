@@ -47,7 +47,7 @@ class Context:
         return made
 
 
-_current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())  # noqa: B039 (it is immutable)
+_current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())  # noqa: B039 (nobody writes into it)
 current = _current.get
 
 
