@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.viewer import cases
 from tinyres import nn, viewer
 from tinyres.viewer.stepper import KEYS, Stepper
 
@@ -149,14 +150,6 @@ def test_the_view_shows_what_a_rule_reads():
     assert stepper._details() == ["rule   y = a / b", "a      3.", "b      4.", "y      0.75"]
 
 
-def nested():
-    """Two blocks, and a third that begins with another: one event completes two of the four rejoins."""
-    block = lambda seed, *inner: nn.Residual(nn.Sequential(*inner, nn.Linear(2, 2, rng=seed), nn.Tanh()))
-    model = nn.Sequential(block(0, block(1)), block(2), block(3))
-    x = tr.tensor(np.ones((1, 2), "f4"), requires_grad=True)
-    return viewer.trace(lambda: (model(x) ** 2).sum())
-
-
 def boxed(stepper, width):
     """What stands in the box of the view, its lines joined."""
     from rich.console import Console
@@ -169,7 +162,7 @@ def boxed(stepper, width):
 
 @pytest.mark.parametrize("width", [40, 80, 140])
 def test_a_rejoin_is_told_in_full_in_the_box_of_its_event(width):
-    trace = nested()
+    trace = viewer.trace(cases.nested()[0])
     stepper = Stepper(trace)
     assert sorted(map(len, trace.rejoined.values())) == [1, 1, 2]
     seen = []
