@@ -83,6 +83,6 @@ def test_a_classifier_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
     (tmp_path / "classifier-digits-0.safetensors").mkdir()
     status, _, err = run(capsys, "score", tmp_path / "run", "--n", 4)
     assert status == 2
-    assert err.startswith("tinyres gan: the score: ")
+    assert err.startswith("tinyres gan score: ")
     assert "classifier-digits-0.safetensors" in err
     assert err.count("\n") == 1
