@@ -26,12 +26,12 @@ def only_sketch(put=setattr):
 
     put: `setattr`, for a process that ends with its test, or monkeypatch's, which undoes it.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     from tinyres import files
 
     put(files, "png", sketch)
-    put(Figure, "draw_without_rendering", lambda self: None)
+    put(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
 
 
 @contextmanager

@@ -143,11 +143,13 @@ def test_norms_have_the_colours_and_the_order_of_the_run_s_page():
     assert heat.get_ylim()[0] > heat.get_ylim()[1], "block 1 stands on top"
 
 
-def test_both_forms_of_a_figure_are_laid_out_once():
-    figure, times = blank((4, 3), "constrained"), []
+def test_both_forms_of_a_figure_are_laid_out_once_and_each_is_drawn_once(monkeypatch):
+    figure, times, draws = blank((4, 3), "constrained"), [], []
     figure.subplots().plot([0, 1])
     engine = figure.get_layout_engine()
-    execute = engine.execute
+    execute, draw = engine.execute, type(figure).draw
     engine.execute = lambda figure: times.append(1) or execute(figure)
+    monkeypatch.setattr(type(figure), "draw", lambda self, renderer: draws.append(1) or draw(self, renderer))
     pair(figure)
     assert len(times) == 1, "it takes as long as to draw"
+    assert len(draws) == 2, "one for each form"

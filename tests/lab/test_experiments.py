@@ -2,6 +2,8 @@
 
 import keyword
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from latex2mathml.converter import convert
@@ -47,3 +49,11 @@ def test_a_test_runs_every_experiment_that_the_gallery_shows():
     tests = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.rglob("test_e*.py")))
     run = set(re.findall(r'(?:holds|pytest\.param)\("([^"]+)"', tests))
     assert set(GROUPS["starred"]) <= run
+
+
+def test_no_experiment_imports_what_only_some_processes_need():
+    """Each process of `tinyres flow` imports all experiments; SciPy alone would take as long as NumPy."""
+    loaded = "import sys, tinyres.lab.registry; print(*{name.partition('.')[0] for name in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in found
+    assert not {"scipy", "matplotlib", "sklearn", "numba", "PIL", "rich"} & set(found)

@@ -23,10 +23,11 @@ def darken(figure: Any) -> None:
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    for axis in figure.findobj(Axis):
+    parts = figure.findobj()
+    for axis in [part for part in parts if isinstance(part, Axis)]:
         axis.set_tick_params(which="both", color=INK, labelcolor=INK)  # of ticks that are yet to be made
     on_images = {id(part) for axes in figure.axes if axes.images for part in [*axes.texts, *axes.lines]}
-    for part in figure.findobj(lambda part: id(part) not in on_images):
+    for part in [part for part in parts if id(part) not in on_images]:
         if isinstance(part, Line2D):
             _recolour(part, "color", "markerfacecolor", "markeredgecolor")
         elif isinstance(part, (Patch, Collection)):
@@ -39,7 +40,7 @@ def darken(figure: Any) -> None:
                 image.set_cmap(_on_paper(image.cmap))
     for paper in (figure, *figure.axes):
         paper.set_facecolor(PAPER)
-    for legend in figure.findobj(lambda part: hasattr(part, "get_frame") and hasattr(part, "get_texts")):
+    for legend in [part for part in parts if hasattr(part, "get_frame") and hasattr(part, "get_texts")]:
         legend.get_frame().set_facecolor(PAPER)
 
 

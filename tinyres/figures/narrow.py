@@ -96,7 +96,10 @@ def fold(figure: Any) -> None:
         ticks = [tick.get_text() for tick in axes.get_yticklabels()]
         if any(len(tick) > TICK for tick in ticks):
             axes.set_yticks(axes.get_yticks(), [folded(tick, TICK) for tick in ticks])
-    figure.draw_without_rendering()  # what lies where
+    if (engine := figure.get_layout_engine()) is not None:  # what lies where
+        engine.execute(figure)
+    else:
+        figure.draw_without_rendering()
     for axes in figure.axes:
         if (legend := axes.get_legend()) is not None and _hides(legend, axes):
             below = min(0.0, axes.get_tightbbox().y0 - axes.bbox.y0) / figure.dpi  # inches: the panel may shrink

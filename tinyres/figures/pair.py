@@ -27,10 +27,10 @@ def pair(figure: Any) -> tuple[bytes, bytes]:
     The light one holds a description for those who do not see it, see `described`.
     """
     whole_ticks(figure)
-    figure.draw_without_rendering()  # lays it out, which takes as long as drawing it: saving would do so four times
-    figure.set_layout_engine("none")
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)  # once for both: with an engine, saving would find each place anew, and draw for it
+        figure.set_layout_engine(None)
     light = files.png(figure, described(figure))
-    figure.set_layout_engine(None)  # everything has its place: to find it again takes as long as to draw
     darken(figure)
     return light, files.png(figure)
 

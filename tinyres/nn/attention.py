@@ -12,9 +12,10 @@ from tinyres.autograd.tensor import raw, wrap
 from tinyres.context import layers_are_watched
 from tinyres.nn import functional as F
 from tinyres.nn import init
+from tinyres.nn.convert import check_dtype
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Linear
-from tinyres.nn.module import Module, Parameter, check_dtype
+from tinyres.nn.module import Module, Parameter
 from tinyres.ops.attention import is_worth_fusing, self_attention
 from tinyres.ops.attention_weights import attention_weights
 from tinyres.ops.elementwise import where

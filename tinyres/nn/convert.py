@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
-from tinyres.autograd.tensor import Array, raw
+from tinyres.autograd.tensor import Array, Tensor, raw
 
 
 def as_array(value: Any) -> Array:
@@ -57,4 +57,13 @@ def converter(target: Any) -> Callable[[Array], Array]:
     return lambda array: array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
 
 
-__all__ = ["as_array", "converter", "fill_like", "warn_of_halves"]
+def check_dtype(module: Any, x: Any, weight: Tensor) -> None:
+    """Raises TypeError, naming the module and both ways out, where the input has another dtype than the weights."""
+    if x.dtype is not weight.dtype and isinstance(x, (Tensor, np.ndarray)) and x.dtype != weight.dtype:
+        raise TypeError(
+            f"{module.label()}: the input is {x.dtype}, the weights are {weight.dtype}; convert the input, "
+            f"x.astype('{weight.dtype}'), or the model, model.to('{x.dtype if x.dtype.kind == 'f' else 'float64'}')"
+        )
+
+
+__all__ = ["as_array", "check_dtype", "converter", "fill_like", "warn_of_halves"]

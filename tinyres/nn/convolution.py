@@ -8,8 +8,9 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.nn import functional as F
+from tinyres.nn.convert import check_dtype
 from tinyres.nn.init import Rng, default_
-from tinyres.nn.module import Module, Parameter, check_dtype
+from tinyres.nn.module import Module, Parameter
 from tinyres.ops.shape import INTEGERS
 
 Pair = int | tuple[int, int]

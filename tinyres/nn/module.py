@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
 from tinyres.arrays import namespace
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
@@ -122,7 +120,7 @@ class Module(Convenient, Hookable, Explained):
     # -- what is in it ----------------------------------------------------------------------------------------------
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules assigned to this one, with their names."""
-        yield from [(name, value) for name, value in self.__dict__.items() if isinstance(value, Module)]
+        yield from _those(self.__dict__, Module)
 
     def children(self) -> Iterator[Module]:
         """The modules assigned to this one."""
@@ -162,15 +160,14 @@ class Module(Convenient, Hookable, Explained):
         while waiting:
             name, module = waiting.pop()
             yield name, module
-            start = f"{name}." if name else ""
-            waiting += [(start + own, child) for own, child in module.named_children()][::-1]
+            waiting += _those(module.__dict__, Module, f"{name}." if name else "")[::-1]
 
     def _state(self, recurse: bool = True, root: str = "", saved: bool = False) -> Iterator[tuple[str, Tensor]]:
         """Every name under which a parameter or buffer can be reached: each module's parameters, then its buffers;
         with `saved`, those of a state_dict."""
         for prefix, module in self._tree(root) if recurse else [(root, self)]:
             start, own = f"{prefix}." if prefix else "", module.__dict__
-            yield from [(start + name, value) for name, value in own.items() if isinstance(value, Parameter)]
+            yield from _those(own, Parameter, start)
             buffers = [name for name in module._buffers if not (saved and name in module._unsaved)]
             yield from [(start + name, own[name]) for name in buffers if own.get(name) is not None]
 
@@ -277,13 +274,11 @@ class Module(Convenient, Hookable, Explained):
         return "\n  ".join([f"{type(self).__name__}(", *([extra] if extra else []), *inside]) + "\n)"
 
 
-def check_dtype(module: Module, x: Any, weight: Tensor) -> None:
-    """Raises TypeError, naming the module and both ways out, where the input has another dtype than the weights."""
-    if x.dtype is not weight.dtype and isinstance(x, (Tensor, np.ndarray)) and x.dtype != weight.dtype:
-        raise TypeError(
-            f"{module.label()}: the input is {x.dtype}, the weights are {weight.dtype}; convert the input, "
-            f"x.astype('{weight.dtype}'), or the model, model.to('{x.dtype if x.dtype.kind == 'f' else 'float64'}')"
-        )
+_PLAIN = frozenset({bool, float, int, str, tuple, type(None)})  # most attributes: quicker to see than by isinstance
+
+
+def _those(named: Mapping[str, Any], kind: type[Any], start: str = "") -> list[tuple[str, Any]]:
+    return [(start + n, value) for n, value in named.items() if type(value) not in _PLAIN and isinstance(value, kind)]
 
 
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -294,4 +289,4 @@ def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-__all__ = ["Keys", "Module", "Parameter", "check_dtype"]
+__all__ = ["Keys", "Module", "Parameter"]

@@ -93,7 +93,7 @@ class Run(ResumableRun):
                     return
 
     def _take(self, x: Any, target: Any) -> float:
-        self.model.zero_grad()
+        self.optimizer.zero_grad()
         value = self.gradient(x, target)
         self.optimizer.step()
         if not all_finite(p.data for p in self.optimizer.params):
@@ -102,7 +102,8 @@ class Run(ResumableRun):
 
     def gradient(self, x: Any, target: Any) -> float:
         """The loss of a batch; its gradient is left in `.grad` of the parameters. Raises NotFinite."""
-        loss = self.loss(x.to(self.device), target.to(self.device))
+        device = self.device
+        loss = self.loss(x.to(device), target.to(device))
         value = self.finite(loss.item())
         loss.backward()
         return value

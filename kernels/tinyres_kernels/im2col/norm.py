@@ -48,10 +48,10 @@ def move(mean: Array, variance: Array, running: Running, momentum: float, pixels
     xp = namespace(mean)
     if running.new_mean is not None:
         xp.multiply(running.mean, 1 - momentum, out=running.new_mean)
-        running.new_mean[...] += momentum * mean
+        xp.add(running.new_mean, momentum * mean, out=running.new_mean)
     if running.new_var is not None:
         xp.multiply(running.var, 1 - momentum, out=running.new_var)
-        running.new_var[...] += momentum * (pixels / (pixels - 1)) * variance
+        xp.add(running.new_var, momentum * (pixels / (pixels - 1)) * variance, out=running.new_var)
     if running.new_batches is not None:
         xp.add(running.batches, 1, out=running.new_batches)
 

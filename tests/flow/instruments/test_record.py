@@ -270,3 +270,14 @@ def test_a_block_that_computes_nothing_is_no_block():
         net(np.ones((2, 3), "float32")).sum().backward()
     assert recording.blocks == ["0", "2", "4"]
     assert np.isnan(recording.gradient_norms()[0])
+
+
+def test_a_step_that_is_not_recorded_looks_at_no_module(monkeypatch):
+    model, looks = models.resnet(8, width=4, in_channels=1, rng=0), []
+    recording, tree = flow.record(model, every=2), nn.Module._tree
+    monkeypatch.setattr(nn.Module, "_tree", lambda self, *prefix: looks.append(1) or tree(self, *prefix))
+    for step in range(4):
+        looks.clear()
+        with recording:
+            pass
+        assert bool(looks) == (step % 2 == 0)

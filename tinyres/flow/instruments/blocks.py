@@ -131,9 +131,9 @@ class Paths:
         self._model, self._watched = model, watched
         self._rows = {} if settled else self._members()
         self._root = model._name
-        self._first = names_of(model)
+        self._modules: dict[int, str] = {}  # by identity: the first name
+        self._first = {name: self._modules.setdefault(id(m), name) for name, m in modules_of(model).items()}
         self._shown = {self._first[name]: name for name in watched}  # by the first name of the module
-        self._modules = {id(module): name for name, module in model.named_modules()}
         self._local: dict[str | None, str | None] = {}
         self._enclosing: dict[str | None, list[str]] = {}
 

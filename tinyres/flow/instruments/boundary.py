@@ -29,6 +29,7 @@ class Boundary:
     Attributes:
         reached: whether a backward pass has reached one of the model's parameters.
         unclear: how often parameters had changed again, but the call was none that begins a step.
+        taken: the steps that each optimiser of its parameters had taken when the step began.
         by_hand: how often the model was called after changes that no optimiser had made, though one holds parameters.
     """
 
@@ -36,11 +37,12 @@ class Boundary:
         self.unclear = self.by_hand = 0
         self.reached = False
         self._model = model
-        self._leaves: dict[Any, nn.Parameter] = {p.node: p for p in model.parameters() if p.node is not None}
+        parameters = list(model.parameters())
+        self._leaves: dict[Any, nn.Parameter] = {p.node: p for p in parameters if p.node is not None}
         self._with_gradient: dict[int, nn.Parameter] = {}
         self._began_on_data: bool | None = None  # until the first call
-        self._start = self._latest = _versions(model)
-        self._taken = steps_taken(model.parameters())
+        self._start = self._latest = _versions(parameters)
+        self.taken = steps_taken(parameters)
 
     def on_cotangent(self, leaf: Node) -> None:
         """A backward pass has reached a leaf."""
@@ -56,30 +58,30 @@ class Boundary:
             self._began_on_data = on_data
         if not self.reached or not any(_changed(p, self._start) for p in module.parameters()):
             return False
-        if self._taken and not self._stepped():
+        if self.taken and not self._stepped():
             if any(_changed(p, self._latest) for p in module.parameters()):
                 self.by_hand += 1
-                self._latest = _versions(self._model)
+                self._latest = _versions(self._model.parameters())
             return False
         others = () if module is self._model else self._with_gradient.values()
         if on_data == self._began_on_data and all(_changed(p, self._start) for p in others):
             return True
         if any(_changed(p, self._latest) for p in module.parameters()):
             self.unclear += 1
-            self._latest = _versions(self._model)
+            self._latest = _versions(self._model.parameters())
         return False
 
     def _stepped(self) -> bool:
         """Whether an optimiser of the parameters has taken a step since this one began."""
         now = steps_taken(self._model.parameters())
-        return any(now.get(optimizer) != taken for optimizer, taken in self._taken.items())
+        return any(now.get(optimizer) != taken for optimizer, taken in self.taken.items())
 
     def doubts(self, step: int) -> str | None:
         """What to say where it was unclear, more than once, whether a step begins."""
         if self.by_hand > 1 and not self._stepped():
             return (
                 f"record: step {step} goes on over {self.by_hand} changes of the parameters that no optimiser made, "
-                f"though {' and '.join(type(o).__name__ for o in self._taken)} holds them. If these were steps of "
+                f"though {' and '.join(type(o).__name__ for o in self.taken)} holds them. If these were steps of "
                 "their own, put `with recording:` around each"
             )
         if self.unclear > 1:
@@ -106,9 +108,9 @@ def uneven(model: nn.Module, before: Mapping[Any, int], steps: int) -> str | Non
 Versions = dict[int, tuple[Callable[[], Any], Any, Any]]
 
 
-def _versions(model: nn.Module) -> Versions:
+def _versions(parameters: Iterable[nn.Parameter]) -> Versions:
     """Of each parameter the array that it is bound to, which is never written into, with its dtype and device."""
-    return {id(p): (_reference(raw(p)), p.dtype, p.device) for p in model.parameters()}
+    return {id(p): (_reference(raw(p)), p.dtype, p.device) for p in parameters}
 
 
 def _reference(array: Any) -> Callable[[], Any]:

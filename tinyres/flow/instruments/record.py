@@ -21,7 +21,6 @@ from tinyres.flow.instruments.routes import RouteNorms, Routes, share, some, why
 from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
-from tinyres.optim.counting import steps_taken
 
 
 class Recording(Observer):
@@ -180,9 +179,9 @@ class Recording(Observer):
         if self.steps:
             self.steps[-1].finish()
         self._first, self._warnings = self.entered, []
-        self._taken = steps_taken(self._model.parameters())
         self._begin()
         if self._recorded or self._by_itself:
+            self._taken = self._boundary.taken
             super().__enter__()
         return self
 
