@@ -1,13 +1,10 @@
 """Optimisers' steps on every rung of the CPU: against the equations in float64, and against each other."""
 
-from itertools import permutations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu.many import _joins
 from tinyres_kernels.settings import Adam, Sgd
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
@@ -147,16 +144,6 @@ def test_many_parameters_in_one_call_have_the_bits_of_one_by_one(op, states, how
     out = 2 + states + len(absent)
     with pytest.raises(ValueError, match="shapes must agree"):
         cpu.MANY[op].launch([(*steps[5][:out], np.empty(3, "f"), *steps[5][out + 1 :])], how)
-
-
-@pytest.mark.parametrize("shape", [(5,), (1, 1), (2, 3), (3, 1, 4), (2, 3, 4, 5)])
-def test_arrays_join_a_call_where_their_numbers_lie_one_behind_the_other(shape):
-    for order in permutations(range(len(shape))):
-        a = np.empty(shape, "f").transpose(order)
-        for b in (a, a[..., ::2], a[::-1], a[1:], np.broadcast_to(a[:1], a.shape)):
-            ordered = b.transpose(sorted(range(b.ndim), key=lambda axis, b=b: -b.strides[axis]))
-            together = b.flags.c_contiguous or ordered.flags.c_contiguous
-            assert not b.size or _joins((b, None, b), b) == together
 
 
 @RUNGS

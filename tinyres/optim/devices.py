@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tinyres.arrays import device_of
 from tinyres.autograd.tensor import Tensor, raw
 
@@ -20,9 +18,6 @@ def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> Non
     Raises:
         RuntimeError: the gradient, or an array of the state, is on another device; the message says how to move it.
     """
-    held: list[Any] = [value for value in state.values() if type(value) is not int]
-    if {type(raw(p)), type(raw(p.grad)), *map(type, held)} == {np.ndarray}:  # the usual case, and quick to see
-        return
     here = device_of(raw(p))
     if p.grad is not None and p.grad.device != here:
         raise RuntimeError(

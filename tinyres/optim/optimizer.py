@@ -251,27 +251,22 @@ class KernelOptimizer(Optimizer):
             return super()._take(ready)
         launches: dict[Any, list[tuple[Ready, Call]]] = {}
         waiting = Counter[Any]()  # numbers that the parameters of a launch have
-        kernels: dict[Any, Any] = {}  # by kind and dtype of parameter and gradient: asking again takes longer
         for entry in ready:
             p, g, state, self._turn = entry
-            own = p.data
-            like = type(own), own.dtype, type(g), g.dtype
-            if like not in kernels:
-                kernels[like] = getattr(kernels_for(own, g), "MANY", {}).get(self.kernel)
-            many = kernels[like]
+            many = getattr(kernels_for(p.data, g), "MANY", {}).get(self.kernel)
             if self.captured is not None and getattr(many, "numbers", None) is None:
                 raise RuntimeError(
                     f"{type(self).__name__} needs kernels that read the learning rate from memory to be captured: "
                     "install numba-cuda, and do not force other kernels by `with tr.kernels(...)`"
                 )
             if many is None:
-                rebind(p, self.update(own, g, state))
+                rebind(p, self.update(p.data, g, state))
                 continue
-            call = self.call(own, g, state, entry.group)
+            call = self.call(p.data, g, state, entry.group)
             # By the group, too: two that are alike now need not stay so, and a captured launch has one's settings.
             key = many, call.settings, id(entry.group)
             launches.setdefault(key, []).append((entry, call))
-            waiting[key] += own.size
+            waiting[key] += p.size
             if waiting[key] > many.most:
                 del waiting[key]
                 self._launch(many, call.settings, launches.pop(key))

@@ -2,7 +2,6 @@
 that a call for each takes longer than the step."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,20 +85,10 @@ def _adam_many(t, threads, like, table, settings, first):
 def _joins(step: Step, out: Array) -> bool:
     """Whether all arrays have one dtype and lie alike in memory, without gaps: the kernel is told where they begin."""
     strides, dtype = out.strides, out.dtype
-    for a in step:
-        if a is not None and not (a.strides == strides and a.dtype == dtype and a.flags.aligned):
-            return False
-    return _without_gaps(out.shape, strides, out.itemsize)
-
-
-@lru_cache(1024)  # a net's parameters have few shapes
-def _without_gaps(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
-    """Whether the numbers of an array lie one behind the other, in some order of its axes."""
-    for stride, size in sorted(zip(strides, shape, strict=True)):
-        if size != 1 and stride != itemsize:
-            return False
-        itemsize *= size
-    return True
+    if not all(a is None or (a.strides == strides and a.dtype == dtype and a.flags.aligned) for a in step):
+        return False
+    order = sorted(range(out.ndim), key=lambda axis: -strides[axis])
+    return bool(out.flags.c_contiguous or out.transpose(order).flags.c_contiguous)
 
 
 def _alike(op: str, steps: Iterable[Step], s: Any) -> tuple[list[Step], list[tuple[Array, Array, Step]]]:
