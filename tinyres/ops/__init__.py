@@ -26,7 +26,6 @@ from tinyres.ops.elementwise import (
     sign,
     sin,
     sqrt,
-    where,
 )  # fmt: skip
 from tinyres.ops.gathering import *
 from tinyres.ops.indexing import added_at, getitem

@@ -8,7 +8,7 @@ from typing import Any
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw
-from tinyres.ops.elementwise import where, zeros_of
+from tinyres.ops.elementwise import where
 from tinyres.ops.indexing import added_at, getitem
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import axes_of, concatenate, expand, permute, reshape, sizes_of, split
@@ -126,13 +126,18 @@ def trace(input: Any) -> Any:
 @public
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle: the elements [i, j] with j <= i + diagonal, and 0 elsewhere."""
-    return where(_above(input, diagonal), zeros_of(input), input)
+    return where(_above(input, diagonal), _zero(input), input)
 
 
 @public
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle: the elements [i, j] with j >= i + diagonal, and 0 elsewhere."""
-    return where(_above(input, diagonal - 1), input, zeros_of(input))
+    return where(_above(input, diagonal - 1), input, _zero(input))
+
+
+def _zero(x: Any) -> Any:
+    """0 in the dtype of x."""
+    return namespace(raw(x)).zeros((), x.dtype)
 
 
 def _above(x: Any, k: int) -> Any:
