@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
-from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
-from tinyres.context import is_recording
+from tinyres.autograd.in_place import CHANGES, Changing, is_free, is_state
 from tinyres.refusals import absent
 from tinyres.refusals.absent import Refused
 from tinyres.refusals.arguments import accepted
@@ -46,7 +45,7 @@ def _operator(name: str) -> Callable[..., Any]:
 
 def _in_place(symbol: str, name: str, change: str) -> Callable[..., Any]:
     def call(self: Any, other: Any) -> Any:
-        if not is_recording() and is_parameter(self):
+        if is_state(self) and is_free(self, other):
             return getattr(self, change)(other)
         if self.node is not None and self.node.primitive is None:
             raise TypeError(

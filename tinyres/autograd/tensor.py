@@ -19,6 +19,7 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.in_place import is_state, put
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
@@ -193,8 +194,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 "deepcopy: only leaves can be copied, since a computed tensor belongs to its graph; copy .detach()"
             )
-        made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
-        return made
+        return type(self)(self._data, requires_grad=self.requires_grad)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a leaf: its values in their memory layout, without `.grad`."""
@@ -243,7 +243,12 @@ class Tensor(Methods):
         return f"tensor({text}, {self.dtype}{made or (', requires_grad' if self.node else '')})"
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError("a tensor is a value and cannot be written into; build a new one, e.g. with tr.where")
+        if not is_state(self):
+            raise TypeError(
+                "a tensor is a value and cannot be written into; build a new one, e.g. with tr.where(mask, value, x); "
+                "parameters and buffers can be: w[0] = 1 inside `with tr.no_grad():`"
+            )
+        put(self, key, value)
 
     __hash__ = object.__hash__  # by identity: == is element by element
 

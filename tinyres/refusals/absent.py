@@ -22,9 +22,10 @@ NEAR = {
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
     "attention": "only self-attention is there: nn.TransformerEncoder and nn.TransformerEncoderLayer, causal if asked",
-    "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
-    "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; a gradient is bound anew, "
-    "p.grad = p.grad.clip(-1, 1); elsewhere, use a function that returns a new tensor",
+    "in place": "a tensor is a value and is not written into: use a function that returns a new one; parameters and "
+    "registered buffers have add_, mul_, copy_, clamp_, ..., inside `with tr.no_grad():`, and a part of them is "
+    "assigned there, w[:, 1] = 2.0; a gradient is bound anew, p.grad = p.grad.clip(-1, 1), and a state_dict is handed "
+    "to load_state_dict",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
