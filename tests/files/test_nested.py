@@ -55,7 +55,7 @@ def test_whatever_is_nested_comes_back_equal(tmp_path_factory, state):
     alike({**state, "always": {"nested": 1}}, load(path))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(state=st.one_of(st.lists(TREES, max_size=3), st.lists(TREES, max_size=3).map(tuple), ARRAYS))
 def test_so_does_a_list_a_tuple_or_an_array_at_the_top(tmp_path_factory, state):
     path = tmp_path_factory.getbasetemp() / "top.safetensors"

@@ -59,7 +59,12 @@ def change(tensor: Any, what: str, array: Array, *given: Any) -> Any:
 
 
 def put(tensor: Any, key: Any, value: Any) -> None:
-    """`tensor[key] = value`, for a parameter or a buffer."""
+    """`tensor[key] = value`, for a parameter or a buffer. TypeError: it is neither."""
+    if not is_state(tensor):
+        raise TypeError(
+            "a tensor is a value and cannot be written into; build a new one, e.g. with tr.where(mask, value, x); "
+            "parameters and buffers can be: w[0] = 1 inside `with tr.no_grad():`"
+        )
     new = tensor._data.copy("K")
     try:
         new[tuple(map(_raw, key)) if isinstance(key, tuple) else _raw(key)] = _raw(value)

@@ -131,16 +131,16 @@ class Operators:
 # Methods with the name of their function, methods with another one, conversions, and what a tensor refuses.
 METHODS = [
     "abs", "add", "all", "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "astype",
-    "bincount", "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal",
-    "div", "dot", "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip",
-    "floor", "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf",
-    "isnan", "le", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
-    "minimum", "mm", "mul", "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros",
-    "nonzero", "norm", "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "roll", "round", "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt",
-    "square", "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
-    "trunc", "unbind", "unsqueeze", "var", "view_as",
+    "bincount", "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div",
+    "dot", "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip", "floor",
+    "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf", "isnan", "le", "log",
+    "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp",
+    "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mul",
+    "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros", "nonzero", "norm", "outer",
+    "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt",
+    "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "std",
+    "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind", "unsqueeze",
+    "var", "view_as",
 ]  # fmt: skip
 RENAMED = {
     "broadcast_to": "expand", "clamp": "clip", "clone": "identity", "reshape_as": "view_as", "view": "reshape",

@@ -19,10 +19,11 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
-from tinyres.autograd.in_place import is_state, put
+from tinyres.autograd.in_place import put
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
+from tinyres.autograd.printing import printed
 from tinyres.context import Context
 from tinyres.refusals.arguments import explain_words
 
@@ -238,17 +239,11 @@ class Tensor(Methods):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        text = np.array2string(to_device(self._data, "cpu"), separator=", ", precision=4, prefix="tensor(")
+        text = printed(to_device(self._data, "cpu"), "tensor(")
         made = f", made by {self.node.name}" if self.node and self.node.primitive else ""
         return f"tensor({text}, {self.dtype}{made or (', requires_grad' if self.node else '')})"
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if not is_state(self):
-            raise TypeError(
-                "a tensor is a value and cannot be written into; build a new one, e.g. with tr.where(mask, value, x); "
-                "parameters and buffers can be: w[0] = 1 inside `with tr.no_grad():`"
-            )
-        put(self, key, value)
+    __setitem__ = put
 
     __hash__ = object.__hash__  # by identity: == is element by element
 
