@@ -50,6 +50,10 @@ EACH_TIME = {
 }  # fmt: skip
 
 
+# Hypothesis's plugin asks the collector about all objects as a run ends: a second each, with the suite's two million.
+QUICK = "-p", "no:hypothesispytest"
+
+
 class Registers:
     """As the suite's conftest.py."""
 
@@ -68,7 +72,7 @@ def suite(pytester, monkeypatch):
         write(pytester.path / name, text)
 
     def run(*arguments):
-        ended = pytester.inline_run(*arguments, plugins=[Registers], no_reraise_ctrlc=True)
+        ended = pytester.inline_run(*QUICK, *arguments, plugins=[Registers], no_reraise_ctrlc=True)
         return {report.nodeid for report in ended.getreports("pytest_runtest_logreport")}
 
     return run
@@ -89,7 +93,7 @@ def test_what_passed_is_left_out_and_all_else_is_run_again(suite, pytester):
 
 def test_it_counts_for_the_whole_suite_alone(suite, pytester, monkeypatch):
     def counts(*arguments):
-        return passed.counts(pytester.parseconfigure(*arguments))
+        return passed.counts(pytester.parseconfigure(*QUICK, *arguments))
 
     assert counts()
     assert counts("-m", "slow")

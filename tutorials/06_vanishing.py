@@ -148,8 +148,10 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It does not. Larger weights drive the sigmoid's units to its flat ends, where the slope is next to nothing; $\chi$
-# stops at $0.4$. It is the same trap as with the single $\tanh$ of 01.
+# It does not: $\chi$ is $0.4$. Larger weights drive the sigmoid's units to its flat ends, where the slope is next to
+# nothing. It is the same trap as with the single $\tanh$ of 01. There is a way out, but a costly one:
+# `theory("sigmoid", 103)` has $\chi = 1$, and still larger weights make a sigmoid net *explode*. By then most units are
+# stuck at 0 or 1, and a few that happen to be near the middle pass on the whole gradient.
 #
 # </details>
 #
@@ -315,7 +317,8 @@ assert abs(measured / predicted - 1) < 0.1  # one number describes twenty layers
 for label, curve in curves.items():
     slope = np.polyfit(below, curve, 1)[0]
     assert abs(slope - np.log(chi[label])) < 0.03 + 0.03 * abs(np.log(chi[label])), label
-assert chi["sigmoid, s_w² = 16"] < 0.5  # weights 16 times as strong do not save the sigmoid
+assert chi["sigmoid, s_w² = 16"] < 0.5  # weights of 16 times the variance do not save the sigmoid
+assert theory("sigmoid", 102)[1] < 1 < theory("sigmoid", 104)[1]  # of 103 times, they do
 critical = losses[-1, S_W2.index(1.76)]
 assert critical < np.log(10) / 3
 assert all(loss > 1.4 * critical for s, loss in zip(S_W2, losses[-1], strict=True) if s != 1.76)

@@ -151,8 +151,8 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # 1. **False.** The *linear* net is the one that vanishes, to $2^{-50}$, since its weights have variance $1/2$. The tanh
-#    net with the right weights passes nearly everything on. What decides is the gain of a layer. (For a sigmoid the
-#    claim is true: its slope is at most $1/4$.)
+#    net with the right weights passes nearly everything on. What decides is the gain of a layer. (Sigmoid nets
+#    vanish at every usual $s_w^2$: up to 16 they must, since the slope is at most $1/4$, and they do up to 103.)
 # 2. **The wrong way round.** Eight standard deviations apart, a nearly perfect discriminator leaves the saturating loss
 #    $4 \cdot 10^{-4}$. What helps is another loss for $G$, with the very same adversary: 8. (In tutorial 11 it was
 #    perfect on paper; this one was trained, with the same result.)

@@ -155,6 +155,7 @@ def test_a_training_is_no_fault_and_the_same_to_the_bit(arch, steps, settings):
         np.testing.assert_array_equal(watched, plain)
 
 
+@pytest.mark.slow
 def test_nor_is_one_with_a_max_pool_and_many_ties():
     """Behind a ReLU there are zeros, and a pool's windows tie."""
     rng = np.random.default_rng(0)

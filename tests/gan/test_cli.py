@@ -128,7 +128,7 @@ def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeyp
     monkeypatch.setattr(cpu, "adam", lambda p, *rest, **how: np.copyto(rest[3], p) or rest[3])
     status, _, err = run(capsys, "train", *plan, "--check-kernels", 1, "--out", tmp_path / "wrong")
     assert status == 1
-    assert err.startswith("tinyres gan: tinyres_kernels.cpu.adam [loop: one thread] in float32 of p (")
+    assert err.startswith("tinyres gan train: tinyres_kernels.cpu.adam [loop: one thread] in float32 of p (")
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):
@@ -251,7 +251,7 @@ def test_what_cannot_be_run_is_one_sentence(capsys, tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     status, _, err = run(capsys, *arguments)
     assert status == 2
-    assert err.startswith("tinyres gan: ")
+    assert err.startswith(f"tinyres gan {arguments[0]}: ")
     assert message in err
     assert err.count("\n") == 1
 
@@ -263,7 +263,7 @@ def test_a_package_that_data_need_is_one_sentence(capsys, tmp_path, monkeypatch)
     monkeypatch.setattr(gan, "prepare", missing)
     monkeypatch.setattr(gan, "real_data", missing)
     for part in (("train", "--out", tmp_path), ("probe", "--out", tmp_path)):
-        assert run(capsys, *part)[::2] == (2, "tinyres gan: mnist needs pooch: pip install pooch\n")
+        assert run(capsys, *part)[::2] == (2, f"tinyres gan {part[0]}: mnist needs pooch: pip install pooch\n")
 
 
 def test_a_plain_loss_brings_its_method(capsys, tmp_path):
@@ -279,7 +279,7 @@ def test_without_a_network_it_says_which_file(capsys, tmp_path, monkeypatch):
     status, _, err = run(capsys, "train", "--data", "mnist")
     assert status == 2
     assert err.count("\n") == 1
-    assert err.startswith("tinyres gan: ")
+    assert err.startswith("tinyres gan train: ")
     assert "train-images-idx3-ubyte.gz" in err
 
 

@@ -43,6 +43,7 @@ def test_the_score_of_images_is_a_table(capsys):
     assert re.search(r"recall +0\.250 +share of the real data that samples reach *\n", out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sketched")
 def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
     status, out, _ = run(capsys, "probe", "--data", "gaussians", "--steps", 20, "--out", tmp_path)
@@ -76,6 +77,7 @@ def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
     assert (status, "a generator of ring8, not of digits; say --data ring8" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_classifier_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
     """Its file is a folder here; any other failure of a disk is told in the same way."""
     digits = ("train", "--width", "4", "--batch-size", "8", "--steps", 1, "--no-score", "--out", tmp_path / "run")
@@ -83,6 +85,6 @@ def test_a_classifier_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
     (tmp_path / "classifier-digits-0.safetensors").mkdir()
     status, _, err = run(capsys, "score", tmp_path / "run", "--n", 4)
     assert status == 2
-    assert err.startswith("tinyres gan: the score: ")
+    assert err.startswith("tinyres gan score: ")
     assert "classifier-digits-0.safetensors" in err
     assert err.count("\n") == 1

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("sketched")
 PLAN = (*SMALL, "--steps", 6, "--no-score", "--sample-every", 6)
 
 
+@pytest.mark.slow
 def test_it_writes_the_game_and_a_page_and_says_what_that_took(capsys, tmp_path):
     status, out, _ = run(capsys, "train", *PLAN, "--watch", 2, "--out", tmp_path / "watched")
     assert status == 0
@@ -63,6 +64,7 @@ def test_without_a_number_it_looks_twenty_times(steps, every, tmp_path):
     assert gan_watch.make(trainer, None, tmp_path) is None
 
 
+@pytest.mark.slow
 def test_the_number_is_optional_and_at_least_1(capsys, tmp_path):
     status, _, err = run(capsys, "train", *PLAN, "--watch", -1, "--out", tmp_path)
     assert (status, "--watch -1: at least 1 is needed" in err) == (2, True)

@@ -35,6 +35,7 @@ def test_each_run_is_scored_once_and_read_again(tmp_path):
     assert max(ticks or [4]) == 4
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     whole = compare(tmp_path / "whole", TEXTS[1:], [0])
     trainer = gan.prepare(gan.Entrant.of(TEXTS[1]).recipe("ring8", 0))
@@ -102,6 +103,7 @@ def test_each_kind_of_data_has_its_figures():
     assert set(figures_of("grid25")) == NAMES
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_draws_it(tmp_path, capsys):
     status, out, _ = run(capsys, "compare", "--data", "ring8", "--methods", *TEXTS, "--seeds", 2, "--out", tmp_path)
     assert status == 0

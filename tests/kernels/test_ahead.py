@@ -150,6 +150,7 @@ def folder_of(cache):
     return next(cache.rglob(turns.FILE)).parent
 
 
+@pytest.mark.slow
 def test_the_switch_turns_it_off(tmp_path):
     with first(tmp_path, 3, TINYRES_COMPILE_AHEAD="0") as process:
         assert process.communicate()[1] == ""

@@ -74,6 +74,7 @@ def test_with_fewer_seeds_there_is_no_verdict(here, capsys):
     assert "A verdict needs 5 seeds: <code>tinyres flow E0 --seeds 5</code>." in (here / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_run_again(here, capsys, monkeypatch):
     run(here, "--seeds", "2")
     run(here, "--seeds", "4")

@@ -73,9 +73,10 @@ def test_what_a_process_that_died_was_doing_is_done_once_more(tmp_path):
     assert list(processes.each(end_abruptly, todo, 2)) == [(tmp_path, "alive")]
 
 
+@pytest.mark.slow
 def test_pieces_and_figures_are_seen_and_found_whatever_the_number_of_processes(tmp_path, monkeypatch):
     options, found = Options(depths=(8,), steps=2), {}
-    for jobs in (1, 2, 3):
+    for jobs in (1, 3):
         folder, seen = tmp_path / str(jobs), []
         folder.mkdir()
         names = ["digits", "E19"]
@@ -92,7 +93,7 @@ def test_pieces_and_figures_are_seen_and_found_whatever_the_number_of_processes(
         assert document.pop("seconds") > 0
         found[jobs]["json"] = document
         assert document["figures"] == ["digits.png", "digits-gradients.png", "digits-training.png", "digits-routes.png"]
-    assert found[1] == found[2] == found[3]
+    assert found[1] == found[3]
 
 
 def test_one_sentence_where_a_piece_was_lost(tmp_path, monkeypatch):

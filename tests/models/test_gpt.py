@@ -103,6 +103,7 @@ def test_the_same_seed_gives_the_same_net_and_settings_make_it_again():
     assert set(a.settings) == set(inspect.signature(models.gpt).parameters) - {"rng"}
 
 
+@pytest.mark.slow
 def test_samples_follow_the_models_shares():
     model = made().to("float64")
     model.head.weight.data = model.head.weight.numpy() * 60

@@ -13,6 +13,7 @@ def images(size, n=2, seed=0):
     return tr.tensor(np.random.default_rng(seed).standard_normal((n, 1, size, size)).astype("f"))
 
 
+@pytest.mark.slow
 def test_the_deepest_net_has_the_published_size_but_for_its_norms():
     # 10.2 million for ResNet-1001, by the same table; what is counted there is unchecked.
     deep = models.preact(1001, bottleneck=True, rng=0)

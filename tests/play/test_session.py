@@ -129,6 +129,7 @@ def test_a_page_that_does_not_draw_gets_no_more_frames():
         session.close(5)
 
 
+@pytest.mark.slow
 def test_a_slow_speed_is_kept(page):
     begun(page)
     page.say("speed", steps_per_second=10)

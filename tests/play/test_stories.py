@@ -147,7 +147,14 @@ SETTINGS = [(story.lab, story.setting) for story in STORIES.values()] + [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lab", "setting"), SETTINGS, ids=[f"{k}-{lab}" for k, (lab, _) in enumerate(SETTINGS)])
+LONG = {2, 3, 4, 6, 15, 16, 17}  # half a second each, of nets as others are
+CASES = [
+    pytest.param(*row, id=f"{k}-{row[0]}", marks=[pytest.mark.slow] if k in LONG else [])
+    for k, row in enumerate(SETTINGS)
+]
+
+
+@pytest.mark.parametrize(("lab", "setting"), CASES)
 def test_the_script_gives_the_same_numbers(lab, setting, monkeypatch):
     from tinyres.play import compiled
 

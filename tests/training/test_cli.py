@@ -104,6 +104,7 @@ def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeyp
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_control_c_finishes_the_step_and_saves(tmp_path):
     command = [sys.executable, str(UNDRAWN), "train", *SMALL, "--epochs", "5000", "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

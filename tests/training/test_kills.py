@@ -13,7 +13,7 @@ from tests.training.kills import different, left
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forked")
 def test_a_run_that_was_killed_leaves_what_one_left_that_was_not():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "tests.training.kills", "--rounds", "4"]
+    command = [sys.executable, "-m", "tests.training.kills", "--rounds", "2"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout.splitlines()[-1].endswith(" kills, 0 wrong")) == (0, True), (
         ran.stdout + ran.stderr

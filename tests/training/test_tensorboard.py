@@ -71,6 +71,7 @@ def test_a_run_is_read_back(tmp_path, capsys):
         assert rows == pytest.approx(dict(zip((1, 3, 5), column, strict=True)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_its_checkpoint_is(tmp_path, monkeypatch):
     from tinyres.training.classifier import ClassifierConductor
 

@@ -30,6 +30,17 @@ def residual():
     return loss, {"x": x, **dict(model.named_parameters())}
 
 
+def nested():
+    """Two blocks, and a third that begins with another: one event completes two of the four rejoins."""
+
+    def block(seed, *inner):
+        return nn.Residual(nn.Sequential(*inner, nn.Linear(2, 2, rng=seed), nn.Tanh()))
+
+    model = nn.Sequential(block(0, block(1)), block(2), block(3)).to("float64")
+    x = tensor(1, 2, requires_grad=True)
+    return lambda: (model(x) ** 2).sum(), {"x": x, **dict(model.named_parameters())}
+
+
 def batch_norm():
     model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, rng=0), nn.BatchNorm2d(3), nn.ReLU()).to("float64")
     x, weights = tensor(2, 2, 3, 3, requires_grad=True), tensor(2, 3, 3, 3, seed=1)

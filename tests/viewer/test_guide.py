@@ -72,7 +72,7 @@ def test_norms_that_cannot_be_compared_have_no_shares():
     net = nn.Residual(nn.Identity())
     x = tr.tensor(np.ones(2), requires_grad=True)
     trace = viewer.trace(lambda: (net(x) * 0.0).sum())
-    (line,) = trace.rejoined.values()
+    ((line,),) = trace.rejoined.values()
     assert "%" not in line
     assert "branch" in line
 

@@ -1,11 +1,14 @@
 """Stepping through a trace with keys in a terminal."""
 
 import io
+import math
+import re
 
 import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.viewer import cases
 from tinyres import nn, viewer
 from tinyres.viewer.stepper import KEYS, Stepper
 
@@ -145,6 +148,58 @@ def test_the_view_shows_what_a_rule_reads():
     assert next(lane, None) is None, "both passes have the rule"
     stepper.at = 0
     assert stepper._details() == ["rule   y = a / b", "a      3.", "b      4.", "y      0.75"]
+
+
+def boxed(stepper, width):
+    """What stands in the box of the view, its lines joined."""
+    from rich.console import Console
+
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(stepper.view())
+    inside = re.findall(r"^│(.*)│$", console.export_text(), re.MULTILINE)
+    return " ".join(" ".join(inside).split())
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_a_rejoin_is_told_in_full_in_the_box_of_its_event(width):
+    trace = viewer.trace(cases.nested()[0])
+    stepper = Stepper(trace)
+    assert sorted(map(len, trace.rejoined.values())) == [1, 1, 2]
+    seen = []
+    for event in sorted(trace.rejoined):
+        stepper.press("r")
+        assert stepper.at == event
+        text = boxed(stepper, width)
+        for join in trace.joins:
+            if max(route["event"] for route in join["routes"]) != event:
+                continue
+            seen.append(join["name"])
+            told = text.partition(f"The routes of block {join['name']} (Residual) rejoin: ")[2].partition("apart.")[0]
+            for route in join["routes"]:
+                share = route["norm"] / sum(other["norm"] for other in join["routes"])
+                assert f"{route['role']} |g| = {route['norm']:.4g} ({share:.0%}" in told
+            assert f"{math.degrees(join['angle']):.0f}°" in told
+    assert sorted(seen) == ["0", "0.branch.0", "1", "2"]
+    stepper.press("r")
+    assert (stepper.at, stepper.note) == (event, "no further rejoin")
+    stepper.press("R")
+    assert stepper.at == sorted(trace.rejoined)[-2]
+
+
+@pytest.mark.parametrize("name", ["Residual", "LayerNorm", "TransformerEncoderLayer", "rejoin"])
+def test_a_search_finds_classes_of_modules_and_rejoins(name):
+    model = nn.Sequential(nn.Residual(nn.LayerNorm(4)), nn.TransformerEncoderLayer(4, 2, 8, rng=0))
+    x = tr.tensor(np.ones((1, 3, 4), "f4"), requires_grad=True)
+    stepper = Stepper(viewer.trace(lambda: (model(x) ** 2).sum()))
+    stepper.press("/", lambda: name)
+    assert stepper.note == ""
+    event, before = stepper.trace[stepper.at], stepper.trace[stepper.at - 1]
+    if name == "rejoin":
+        assert stepper.at in stepper.trace.rejoined
+    else:
+        paths = [f"{path}." for path, kind in stepper.trace.classes.items() if kind == name]
+        begins = [f"{event.path}.".startswith(p) and not f"{before.path}.".startswith(p) for p in paths]
+        assert any(begins)
 
 
 def test_the_keys_stay_in_view_and_an_event_is_one_line(stepper):

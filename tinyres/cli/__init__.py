@@ -31,22 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
+    called = " ".join(["tinyres", arguments.command, *filter(None, [getattr(arguments, "part", None)])])
     try:
         with sigterm_as_interrupt(), plain_warnings(), compiling.shown():
             status = int(arguments.run(arguments))
         sys.stdout.flush()  # a full disk behind it is noticed here, not when Python ends
         return status
     except UsageError as error:
-        complain(f"tinyres {arguments.command}: {error}")
+        complain(f"{called}: {error}")
         return 2
     except KernelDisagreement as error:
-        complain(f"tinyres {arguments.command}: {error}")
+        complain(f"{called}: {error}")
         return 1
     except ImportError as error:
         package = (error.name or "tinyres").partition(".")[0]
         if package.startswith("tinyres"):  # a fault of ours, which a traceback tells best
             raise
-        complain(f"tinyres {arguments.command}: {error}: install it anew, pip install --force-reinstall {package}")
+        complain(f"{called}: {error}: install it anew, pip install --force-reinstall {package}")
         return 2
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         _discard_output()
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         OSError
     ) as error:  # errors of files are caught where they are written: this is the output itself, or the system
         where = error.filename or "the standard output, perhaps"
-        complain(f"tinyres {arguments.command}: {error.strerror or error}: {where}")
+        complain(f"{called}: {error.strerror or error}: {where}")
         _discard_output()
         return 2
     except KeyboardInterrupt:

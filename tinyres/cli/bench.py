@@ -13,7 +13,7 @@ from tinyres.cli.common import UsageError, make_folder, make_room, need, on_devi
 def add(commands: Any) -> None:
     """Declare the command."""
     bench = commands.add_parser("bench", help="measure speed, side by side with peers in one run")
-    kinds = bench.add_subparsers(dest="kind", metavar="WHAT", required=True)
+    kinds = bench.add_subparsers(dest="part", metavar="WHAT", required=True)
     made = {}
     for name, rounds, text in (
         ("engine", 60, "measure the tape's cost per operation: a 50-layer tanh MLP, forward and backward"),
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run one benchmark."""
     device = getattr(arguments, "device", "cpu")
     options = {
-        name: value for name, value in vars(arguments).items() if name not in ("command", "kind", "run", "device")
+        name: value for name, value in vars(arguments).items() if name not in ("command", "part", "run", "device")
     }
     on_device(device)
     if options.pop("why", False):
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         from tinyres.bench import ways
 
         return ways.main()
-    need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.kind == "kernels" else {}))
+    need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.part == "kernels" else {}))
     if arguments.rounds < 1:
         raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
     make_room(arguments.json_file, "--json")
@@ -77,14 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
     if device == "cuda":
         from tinyres.bench.gpu import alone
 
-        return alone.main(arguments.kind, arguments.rounds, arguments.json_file, options.get("out"))
-    if arguments.kind == "mpi":
+        return alone.main(arguments.part, arguments.rounds, arguments.json_file, options.get("out"))
+    if arguments.part == "mpi":
         options["mpiexec"] = mpiexec()
-    if arguments.kind in ("resnet", "gan", "r3gan", "gpt"):
+    if arguments.part in ("resnet", "gan", "r3gan", "gpt"):
         from tinyres.bench import steps
 
-        return steps.main(arguments.kind, **options)
-    module = importlib.import_module(f"tinyres.bench.{arguments.kind}")
+        return steps.main(arguments.part, **options)
+    module = importlib.import_module(f"tinyres.bench.{arguments.part}")
     return int(module.main(**options))
 
 

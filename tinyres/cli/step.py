@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.limit is None and sys.stdin.isatty() and sys.stdout.isatty():
         need({"rich": "rich"})
-        from tinyres.viewer.stepper import step_through
+        from tinyres.viewer.stepper import LEAST, step_through
 
-        step_through(trace, terminal())
+        step_through(trace, terminal(least=LEAST))
         return 0
     printed = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
     digits = len(str(len(trace)))

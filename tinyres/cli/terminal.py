@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from typing import Any, NoReturn, TextIO
 
-LEAST = 60  # columns; a narrower terminal wraps lines by itself, where rich would cut words off
+LEAST = 60  # columns; a narrower terminal wraps lines by itself, where rich would cut words of a table off
 WORDS = {
     "χ": "chi", "ξ": "xi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda",
     "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "φ": "phi", "ψ": "psi", "√": "sqrt ", "∏": "prod ", "∞": "inf",
@@ -41,13 +41,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def terminal(**options: Any) -> Any:
-    """A rich Console without markup, because a folder may be called a[/b], and a range is [0, 1]."""
+def terminal(least: int = LEAST, **options: Any) -> Any:
+    """A rich Console without markup, because a folder may be called a[/b], and a range is [0, 1].
+
+    least: the fewest columns that what is printed fits into.
+    """
     from rich.console import Console
 
     made = Console(markup=False, highlight=False, emoji=False, **options)
     made.on_broken_pipe = _gone  # type: ignore[method-assign]
-    made.width = max(made.width, LEAST)
+    made.width = max(made.width, least)
     return made
 
 

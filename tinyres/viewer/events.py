@@ -73,8 +73,7 @@ class TraceEvent:
         first = before is None
         added = f"{'nothing so far' if first else self._amount(before, 'g')} += {self._amount(contribution, 'g')}"
         added += "" if first else f", now {self._amount(total, 'g')}"
-        rejoined = self.trace.rejoined.get(self.index)
-        return f"{self._called(self.op)}: {added}{f'; {rejoined}' if rejoined else ''}"
+        return "; ".join([f"{self._called(self.op)}: {added}", *self.trace.rejoined.get(self.index, [])])
 
     def _called(self, i: int) -> str:
         op = self.trace.ops[i]

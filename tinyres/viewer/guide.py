@@ -10,9 +10,12 @@ from tinyres.viewer.records import TraceData
 _ROUTES = ("skip", "branch")
 
 
-def rejoining(trace: TraceData) -> dict[int, str]:
-    """By the event that completes it: what came through each route of a residual sum, and the angle between them."""
-    return {max(route["event"] for route in join["routes"]): _shares(trace, join) for join in trace.joins}
+def rejoining(trace: TraceData) -> dict[int, list[str]]:
+    """By the event that completes them: what came through each route of residual sums, and the angle between them."""
+    found: dict[int, list[str]] = {}
+    for join in trace.joins:  # one block may begin with another: the last contribution then completes both
+        found.setdefault(max(route["event"] for route in join["routes"]), []).append(_shares(trace, join))
+    return found
 
 
 def _shares(trace: TraceData, join: dict[str, Any]) -> str:
@@ -64,7 +67,7 @@ def first_look(trace: TraceData) -> dict[str, Any] | None:
     contributions; else the beginning of the backward pass.
     """
     if joins := rejoining(trace):
-        place, text = min(joins.items())
+        place, (text, *_) = min(joins.items())
         return {"event": place, "text": f"{text[0].upper()}{text[1:]}."}
     quiet = {(entry["lane"], entry["op"]): entry["text"] for entry in silent(trace)}
     for i, event in enumerate(trace.events):

@@ -29,7 +29,7 @@ class Joins(Routes):
                     self._events[producer, total, role] = event
 
     def joins_at(self, node: Node) -> list[dict[str, Any]]:
-        """The joins at `node` once all its contributions have arrived, still without lane and operation."""
+        """The joins at `node` once all its contributions have arrived, still without lane and names; by serials."""
         before = len(self.norms)
         self.on_cotangent(node)
         return [self._join(node, total, self.norms[total]) for total in list(self.norms)[before:]]
@@ -41,4 +41,4 @@ class Joins(Routes):
             if (node, total, role) in self._events
         ]
         cosine = min(max(norms.cosine, -1.0), 1.0) if math.isfinite(norms.cosine) else math.nan
-        return {"name": total.path or "", "routes": routes, "angle": None if math.isnan(cosine) else math.acos(cosine)}
+        return {"sum": total.serial, "routes": routes, "angle": None if math.isnan(cosine) else math.acos(cosine)}

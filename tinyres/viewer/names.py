@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from types import CellType, FrameType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from tinyres import nn
 from tinyres.autograd.anomaly import is_ours
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Tensor
+from tinyres.viewer.records import Op
 
 Scopes: TypeAlias = "list[Mapping[str, Any]]"
+
+Value = TypeVar("Value")
 
 _CALL = nn.Module.__call__.__code__
 
@@ -45,7 +48,7 @@ class Names:
         # Objects keyed by id are held, so that their ids are not reused.
         self._roots: dict[int, tuple[nn.Module, list[str]]] = {}  # by id of a root module: the module, names for it
         self._frozen: dict[int, tuple[Any, int, str]] = {}  # by id of an array: the array, its root module, its name
-        self._labels: dict[int, str] | None = None  # by id of a root module; None: not chosen yet
+        self._labels: dict[int, str] = {}  # by id of a root module that ran; chosen once all have
         self._searched = False
 
     def search_closure(self, function: Any) -> None:
@@ -64,7 +67,6 @@ class Names:
         if id(root) not in self._roots:
             called = [] if root._name else _variables(self._around(frame), root) or [type(root).__name__]
             self._roots[id(root)] = root, called
-            self._labels = None
             for name, held in [*root.named_parameters(), *root.named_buffers()]:
                 full = f"{root._name}.{name}" if root._name else name
                 if held.node is not None:
@@ -76,11 +78,11 @@ class Names:
     def classes(self, paths: Collection[str]) -> dict[str, str]:
         """The class of the module behind each path of an operation, where it is known."""
         known = {
-            self.full(key, f"{root._name}.{path}" if root._name and path else root._name or path): type(module).__name__
+            self.full(key, self._inside(root, path)): type(module).__name__
             for key, (root, _) in self._roots.items()
             for path, module in root._tree()
         }
-        return {path: kind for path in paths if path and (kind := _class_of(path, known))}
+        return {path: kind for path in paths if path and (kind := _behind(path, known))}
 
     def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
         """The root module that a leaf belongs to, and its name; None and "" if it has no name."""
@@ -100,23 +102,71 @@ class Names:
 
     def full(self, root: int | None, name: str) -> str:
         """A path or leaf name, prefixed with the root module's name if several root modules have none of their own."""
-        if self._labels is None:
-            self._labels = _told_apart({key: called for key, (_, called) in self._roots.items() if called})
         label = self._labels.get(root, "") if root is not None and len(self._labels) > 1 else ""
         return f"{label}.{name}" if label and name else label or name
 
     def _search(self) -> None:
         """Register the modules in the caller's variables, because a finished graph does not show which modules ran."""
         self._searched = True
-        for value in [value for scope in self._scopes for value in scope.values() if isinstance(value, nn.Module)]:
-            self.register(value, None)
+        values = [entry for scope in self._scopes for value in list(scope.values()) for entry in _held(value)]
+        found = [value for value in values if isinstance(value, nn.Module)]
+        for module in sorted(found, key=lambda module: module._name != ""):  # parts of others after the others
+            self.register(module, None)
+
+    def place(self, ops: Mapping[float, Op], unplaced: Collection[float]) -> None:
+        """Find the root modules of operations that nobody watched, whose serials are `unplaced`, and names for all.
+
+        The tape holds their paths in a root module, such as "0", and several roots have the same. But a weight tells
+        whose it is, and a root runs without interruption: what lies between two operations of D's is D's as well.
+        """
+        runs: list[list[float]] = [[]]
+        for serial in sorted(serial for serial, op in ops.items() if op.inputs):
+            if serial in unplaced:
+                runs[-1].append(serial)
+            elif runs[-1]:
+                runs.append([])
+        trees = {key: self._places(root) for key, (root, _) in self._roots.items()}
+        idle = [tree for key, tree in trees.items() if next(self._roots[key][0].parameters(), None) is None]
+        for run in runs:
+            owners = [_owner(ops, ops[serial], trees) for serial in run]
+            root, place, last = None, -1, ""  # of the operation before; the place is that in its root's tree
+            for i, serial in enumerate(run):
+                path, after = ops[serial].path, next((owner for owner in owners[i:] if owner is not None), None)
+                found = {key: _behind(path, trees[key]) for key in (root, after) if key is not None}
+                able = {key: at for key, at in found.items() if at is not None}
+                if owners[i] is not None:
+                    here = owners[i]
+                elif root != after and any(_behind(path, tree) is not None for tree in idle):
+                    here = None  # it may be a loss that is a module, and has no weight to tell
+                elif len(able) == 2 and able[root] < place and not last.startswith(path):  # type: ignore[index]
+                    here = after  # modules mostly run in the order of the tree, one that holds others also after them
+                else:
+                    here = next(iter(able), None)
+                ops[serial].root = here
+                if here is not None:
+                    root, place, last = here, able[here], path
+        ran = {op.root for op in ops.values()}
+        self._labels = _told_apart({key: called for key, (_, called) in self._roots.items() if called and key in ran})
+
+    def _places(self, root: nn.Module) -> dict[str, int]:
+        """The modules of a root that may compute something themselves: by path, the place in its tree."""
+        return {
+            self._inside(root, path): place
+            for place, (path, module) in enumerate(root._tree())
+            if not isinstance(module, nn.Sequential)
+        }
+
+    def _inside(self, root: nn.Module, path: str) -> str:
+        return f"{root._name}.{path}" if root._name and path else root._name or path
 
     def _around(self, frame: FrameType | None) -> Scopes:
         return self._scopes if frame is None else [frame.f_locals, frame.f_globals, *self._scopes]
 
 
-def _class_of(path: str, known: Mapping[str, str]) -> str | None:
-    """Its own, or that of a module further out: "attention.branch.norm1" ran in a branch but is the layer's "norm1"."""
+def _behind(path: str, known: Mapping[str, Value]) -> Value | None:
+    """What is known of a path, or of a module further out: "attention.branch.norm1" ran in a branch but is the layer's
+    "norm1".
+    """
     parts = path.split(".")
     shorter = (
         parts[:start] + parts[start + dropped :]
@@ -124,6 +174,20 @@ def _class_of(path: str, known: Mapping[str, str]) -> str | None:
         for start in reversed(range(len(parts) - dropped))
     )
     return next((known[name] for name in map(".".join, shorter) if name in known), None)
+
+
+def _owner(ops: Mapping[float, Op], op: Op, trees: Mapping[int, Mapping[str, int]]) -> int | None:
+    """The root that a weight of the operation belongs to, if the operation can have run there."""
+    sources = [ops[serial] for serial in op.inputs if serial is not None and not ops[serial].inputs]
+    roots = [source.root for source in sources if source.root is not None]
+    return next((root for root in roots if _behind(op.path, trees[root]) is not None), None)
+
+
+def _held(value: Any) -> list[Any]:
+    """A variable's value, or the entries of a dictionary or list."""
+    if type(value) is dict:
+        return list(value.values())
+    return list(value) if type(value) in (list, tuple) else [value]
 
 
 def _variable(scopes: Scopes, value: Any) -> str | None:

@@ -49,7 +49,7 @@ class TraceData:
         summaries: arrays, in full or as thumbnails.
         sources: the user's source line at each place.
         classes: of the modules, by path.
-        rejoined: what came through each route, by the event after which all of it is there.
+        rejoined: for each residual sum, what came through each route, by the event after which all of it is there.
         silent: arguments of residual sums that got no gradient, and why.
         first: the event to look at first, and what it shows.
     """
@@ -62,7 +62,7 @@ class TraceData:
     summaries: list[Whole | Thumbnail]
     sources: dict[tuple[str, int], str]
     classes: dict[str, str]
-    rejoined: dict[int, str]
+    rejoined: dict[int, list[str]]
     silent: list[dict[str, Any]]
     first: dict[str, Any] | None
 

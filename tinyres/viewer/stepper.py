@@ -15,8 +15,10 @@ from tinyres.viewer.tracing import Trace
 KEYS = (  # what the page has, too, has its letter there
     "Enter/n next   p back   Home/End first/last   m/M next/previous module   "
     "f/b forward/backward pass of the same operation   l backward pass of the next loss   w where to look first   "
+    "r/R next/previous place where routes rejoin   "
     "/ search   ? these keys   q quit"
 )
+LEAST = 40  # columns that a view needs
 _NEIGHBOURS = 4  # events shown before and after
 _SAME = {"\r": "n", "\n": "n", " ": "n", "\x03": "q", "h": "?", "\x1b[1;2C": "m", "\x1b[1;2D": "M"}
 _SAME |= {f"\x1b{mode}{arrow}": "n" if arrow in "BC" else "p" for mode in "[O" for arrow in "ABCD"}
@@ -60,9 +62,11 @@ class Stepper:
             self._go(self._begins(lane, forward=False), "no backward pass")
         elif key == "w":
             self._go([] if self.trace.first is None else [self.trace.first["event"]], "no backward pass")
+        elif key in ("r", "R"):
+            self._go([i for i in self._from(1 if key == "r" else -1) if i in self.trace.rejoined], "no further rejoin")
         elif key == "/":
             words = ask().strip().lower()
-            told = [i for i in self._around() if words in f"{self.trace[i]} {self.trace[i].source}".lower()]
+            told = [i for i in self._around() if words in self._told(i)]
             found = [i for i in self._around() if all(word in self._called(i) for word in words.split())] + told
             self._go(found if words else [], f"nothing found for {words!r}" if words else "")
         elif key != "?":  # the keys are always in view
@@ -118,6 +122,7 @@ class Stepper:
         quiet = [s["text"] for s in self.trace.silent if (s["lane"], s["op"]) == (record[1], record[2])]
         if record[0] == "a":
             lines = [*self._array("before", record[6]), *self._array("+=", record[5]), *self._array("now", record[7])]
+            lines += [printable(f"{text[0].upper()}{text[1:]}.") for text in self.trace.rejoined.get(self.at, [])]
         return [*lines, *map(printable, quiet)]
 
     def _operands(self, op: Op, read: Collection[str]) -> list[str]:
@@ -152,6 +157,12 @@ class Stepper:
         op = self.trace.ops[number]
         return " ".join([op.kind, op.name, op.path, *(op.roles or ()), f"#{number}"]).lower()
 
+    def _told(self, i: int) -> str:
+        """All that is said of an event, and the classes of the modules that begin there."""
+        event, before = self.trace[i], self.trace[i - 1].path if i else ""
+        begin = [path for path in self.trace.classes if _within(event.path, path) and not _within(before, path)]
+        return " ".join([str(event), event.source, *(self.trace.classes[path] for path in begin)]).lower()
+
     def _lanes(self) -> list[int]:
         """Whose pass each event belongs to: a forward event to the backward pass that it leads to."""
         lane, lanes = len(self.trace.lanes) - 1, []
@@ -184,6 +195,10 @@ class Stepper:
             self.at = found[0]
         else:
             self.note = otherwise
+
+
+def _within(path: str, module: str) -> bool:
+    return f"{path}.".startswith(f"{module}.")
 
 
 def _written(name: str, rule: str) -> list[str]:

@@ -30,6 +30,7 @@ class Tracer(Observer):
         self.events: list[list[Any]] = []  # as in the document, with serials for operations
         self.joins: list[dict[str, Any]] = []
         self.grads: dict[tuple[int, int], int | None] = {}  # by lane and serial of a leaf
+        self.unplaced: set[float] = set()  # operations that ran in a module, nobody saw in which root
         self._constants: dict[int, tuple[Any, float]] = {}  # by id (held, so that ids are not reused)
         self._forward_added: set[float] = set()  # operations that have a forward event
         self._lane: int | None = None  # None during a forward pass
@@ -136,6 +137,8 @@ class Tracer(Observer):
             return
         if op is None:
             op = self._record(node, None)
+            if node.path is not None:
+                self.unplaced.add(node.serial)
             self._read_saved(node, op)
         self._add_forward(node.serial)
 

@@ -74,6 +74,7 @@ class Trace(TraceData):
         kept = _reached(tracer)
         number = {serial: i for i, serial in enumerate(sorted(kept))}
         self.ops = [tracer.ops[serial] for serial in number]
+        tracer.names.place(tracer.ops, tracer.unplaced)
         for op in self.ops:
             op.name = tracer.names.full(op.root, op.name) if op.name else ""
             op.path = tracer.names.full(op.root, op.path)
@@ -82,7 +83,11 @@ class Trace(TraceData):
             [number[entry] if k in _OPS[event[0]] else entry for k, entry in enumerate(event)]
             for event in tracer.events
         ]
-        self.joins = [join | {"op": number[join["op"]]} for join in tracer.joins]
+        self.joins = [
+            {"lane": join["lane"], "op": number[join["op"]], "name": tracer.ops[join["sum"]].path,
+             "routes": join["routes"], "angle": join["angle"]}
+            for join in tracer.joins
+        ]  # fmt: skip
         self.grads = {(lane, number[serial]): place for (lane, serial), place in tracer.grads.items()}
         self.summaries = tracer.summaries.items
         places = dict.fromkeys(op.place for op in self.ops if op.place is not None)

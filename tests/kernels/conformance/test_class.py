@@ -94,6 +94,7 @@ def test_what_calls_c_is_known_and_so_is_what_compiles_as_it_is_called():
     assert kernels.compiles(numba.njit(lambda x: x))
 
 
+@pytest.mark.slow
 def test_who_stops_a_check_gets_what_was_found_and_no_traceback(tmp_path):
     (tmp_path / "slow_kernel.py").write_text(SLOW)
     run = [sys.executable, "-m", "tinyres_kernels", "check", "slow_kernel:add", "--op", "add", "--json", "r.json"]
@@ -146,6 +147,7 @@ def test_the_three_counts_are_one(tmp_path, capsys):
     assert (int(suite.get("tests")), int(suite.get("failures"))) == (told["cases"], told["failed"])
 
 
+@pytest.mark.slow
 def test_the_verdict_says_what_guard_mode_saw(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -111,6 +111,7 @@ def test_the_png_has_a_row_for_each_kind(report, tmp_path):
     assert not (tmp_path / "right.png").exists()
 
 
+@pytest.mark.slow
 def test_the_png_has_whole_indices_on_its_axes(report, tmp_path, monkeypatch):
     figures = pytest.importorskip("matplotlib.figure")
     made = []

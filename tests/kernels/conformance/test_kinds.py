@@ -264,6 +264,7 @@ def test_what_is_not_repeatable_is_one_kind_and_nothing_else_is_said_of_it():
         assert "held before" not in str(report)
 
 
+@pytest.mark.slow
 def test_no_case_is_counted_twice_where_each_has_one_fault():
     for op, kernel, *_ in list(FAULTS.values())[:4]:
         report = conformance.check(kernel, op, examples=0, dtypes=["float64"])

@@ -34,6 +34,7 @@ def test_what_c_prints_is_kept_too():
     assert "  | from C\n" in str(check("prints_from_c", examples=0))
 
 
+@pytest.mark.slow
 def test_much_is_cut_and_said_to_be_and_stands_with_the_case_it_belongs_to():
     report = check("prints_a_lot", examples=0)
     text = str(report)
@@ -55,6 +56,7 @@ def test_a_kernel_that_crashes_has_said_something_before(monkeypatch):
     assert "what it printed in the case `plain`:\n  | so far" in str(report)
 
 
+@pytest.mark.slow
 def test_a_debugger_is_told_that_nobody_is_there():
     report = check("stops_in_a_debugger", examples=0)
     assert "raises BdbQuit: a debugger has nobody to talk to here: add --limit 0" in " ".join(report.breach.split())

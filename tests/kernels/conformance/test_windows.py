@@ -91,7 +91,7 @@ WHERE = {
 @pytest.mark.parametrize(
     ("plant", "fault", "op"),
     [
-        pytest.param(*planted, id=f"{planted[2]}-{planted[1].__name__}", marks=pytest.mark.slow if number % 3 else ())
+        pytest.param(*planted, id=f"{planted[2]}-{planted[1].__name__}", marks=pytest.mark.slow if number % 5 else ())
         for number, planted in enumerate(ELSEWHERE)
     ],
 )

@@ -49,8 +49,10 @@ def kernels():
             largest = max(tiles, key=lambda tile: tile.rows * tile.columns)
             for tile in tiles:
                 shape = f"{tile.rows}x{tile.columns}"
-                if shape != ONE and ((real, width) == ("float64", 1) or (width == 1 and tile != largest)):
-                    continue  # of what is slower than it need be, one or two are enough
+                if (real, width) == ("float64", 1) or (real == "float64" and tile != largest):
+                    continue  # in float64 the same lines are repeated for each tile
+                if width == 1 and shape != ONE:
+                    continue  # of what is slower than it need be, one is enough
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     if name == "conv2d_dx" and shape != ONE and tile != largest:
                         continue  # it differs from conv2d in where a slab comes from, by the same lines for each tile
@@ -58,10 +60,12 @@ def kernels():
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
                     yield f"{name} {shape} by {width}", real, of_tile, "rrrb66" if more else "rrrurd66"
             # What follows a product is the same lines for each tile: the largest shows how many registers it takes.
-            spare = [tile for tile in tiles if conv_tile.spares(tile) and (real, width) != ("float64", 1)]
+            spare = [tile for tile in tiles if conv_tile.spares(tile)]
             largest = max(spare, key=lambda tile: tile.rows * tile.columns, default=None)
             ones = [] if real == "float64" else [ONE]
-            for tile in (tile for tile in spare if tile == largest or f"{tile.rows}x{tile.columns}" in ones):
+            for tile in spare:
+                if (tile != largest or width == 1) and f"{tile.rows}x{tile.columns}" not in ones:
+                    continue
                 for title, (then, numbers) in follow.items():
                     of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
                     name = f"conv2d and {title}, {tile.rows}x{tile.columns}, {width}"
@@ -166,11 +170,12 @@ def one_front_end():
 
 
 def for_each_target(name, real):
-    """Whether targets but the last one get a kernel, too: in float32, of one tile. From tile to tile the same lines are
-    repeated more or less often, and a target knows all types.
+    """Whether targets but the last one get a kernel, too: those of float32 with tiles or windows, four numbers at once,
+    of one tile. They copy while they compute, and are held to a number of registers, and that is where targets differ.
     """
     tile = re.search(r"\d+x\d+", name) if name.startswith("conv2d") else None
-    return real == "float32" and (tile is None or tile[0] == ONE)
+    of_windows = name.startswith(("conv2d", "winograd")) and not re.search(r"(by|,) 1$", name)
+    return real == "float32" and of_windows and (tile is None or tile[0] == ONE)
 
 
 def main(targets, only=None, share=(0, 1)):

@@ -103,13 +103,13 @@ def simulated(tmp_path_factory, name, *arguments, folder=HERE) -> dict:
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def simulate():
+        command = [sys.executable, str(folder / f"{name}.py"), *arguments]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         look = [sys.executable, "-c", "from numba import cuda"]
-        if subprocess.run(look, env=environment, capture_output=True).returncode:
+        if run.returncode and subprocess.run(look, env=environment, capture_output=True).returncode:
             pytest.skip(
                 "NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'"
             )
-        command = [sys.executable, str(folder / f"{name}.py"), *arguments]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr[-3000:]
         return run.stdout
 

@@ -152,7 +152,7 @@ def test_what_a_kernel_has_the_address_of_is_watched_too():
 def test_every_barrier_is_needed(module, monkeypatch):
     """Take away one `syncthreads()` at a time: some kernel of the module then races, or some threads leave while others
     wait for them."""
-    monkeypatch.setattr(show, "PATIENCE", 5.0)
+    monkeypatch.setattr(show, "PATIENCE", 1.0)
     text = Path(module.__file__).read_text()
     pieces = text.split("cuda.syncthreads()")
     assert len(pieces) > 1

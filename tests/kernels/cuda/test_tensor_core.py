@@ -140,6 +140,7 @@ def far_sum():
     return errors(run(*given), *given).max(), errors(chain(*given[1:3]), *given).max()
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_long_sum_does_not_drift(machine):
     """Summed in the tensor cores all the way, which cut, it would be off by forty times as much as the chain."""

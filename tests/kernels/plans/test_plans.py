@@ -17,7 +17,7 @@ from tinyres_kernels.cpu.plan import PLANNERS
 
 from tests.kernels.kept_cases import lines, read
 
-DTYPES = ("float32", "float64")
+QUICK = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # which is the same code for another type
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
 SHARES = 4  # that the cases of a convolution are cut into, besides one of every plan; these shares are slow tests
 
@@ -39,8 +39,8 @@ def share(cases, number):
 
 
 @pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, SHARES + 1))])
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("op", CONV)
+@pytest.mark.parametrize("dtype", QUICK)
+@pytest.mark.parametrize("op", ["conv2d", *(pytest.param(op, marks=pytest.mark.slow) for op in CONV[1:])])
 def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number, plan_cases):
     every(share(plan_cases(op, dtype), number))
 
@@ -53,7 +53,7 @@ def test_the_shares_are_all_cases(plan_cases):
     assert names[0] == names[1]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", QUICK)
 @pytest.mark.parametrize("op", [op for op in OPS if op not in CONV])
 def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype, plan_cases):
     every(plan_cases(op, dtype))
@@ -66,7 +66,7 @@ def test_the_layers_of_real_nets(number):
     every(list(plans.layers())[3 * number :: 6])
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", QUICK)
 @pytest.mark.parametrize("op", OPS)
 def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, plan_cases):
     """At sizes drawn by others: those of the fuzz and of real nets. Limits as they are."""

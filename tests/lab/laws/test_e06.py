@@ -22,6 +22,7 @@ def test_every_law_holds(tmp_path):
     assert logarithm.tolerance < 20 * np.log(1.05)  # tighter than 5 % a layer
 
 
+@pytest.mark.slow
 def test_both_laws_notice_weights_that_are_a_tenth_too_large(monkeypatch):
     right = e06.he_layer
     monkeypatch.setattr(e06, "he_layer", lambda x, features, rng: 1.1 * right(x, features, rng))

@@ -19,6 +19,7 @@ def test_every_law_holds(tmp_path):
     assert {law.kind for law in result.laws} == {"asymptotic"}
 
 
+@pytest.mark.slow
 def test_the_laws_notice_nets_without_relu(monkeypatch):
     """At their own critical scale they keep the mean of the square, too: only its logarithm tells them apart."""
     monkeypatch.setattr(e07, "CASES", e07.CASES[:1])

@@ -34,12 +34,14 @@ def test_the_laws_notice_statistics_that_are_no_constants(monkeypatch, few):
     assert [law.ok for name, law in laws.items() if "frozen" in name] == [False, False, False]
 
 
+@pytest.mark.slow
 def test_the_exact_law_notices_frozen_statistics(monkeypatch, few):
     monkeypatch.setattr(e09, "exact", e09.frozen)
     (law,) = (law for law in e09.run(Options(), lambda: None).laws if law.kind == "check")
     assert not law.ok
 
 
+@pytest.mark.slow
 def test_the_law_without_batch_norm_notices_another_activation(monkeypatch, few):
     monkeypatch.setattr(tr, "relu", lambda x: tr.leaky_relu(x, 0.3))
     he = [law for law in e09.run(Options(), lambda: None).laws if "from ρ" in law.name]

@@ -124,6 +124,7 @@ def test_the_bar_reaches_its_end_with_settings(small):
     assert len(ticks) == EXPERIMENTS["E11"].ticks(options)
 
 
+@pytest.mark.slow
 def test_the_picture_of_one_case(small, tmp_path):
     result = lab.run("E11", bias=-8, depth=5)
     assert drawn_once(result.figures[""], tmp_path / "e11.png").stat().st_size > 1000

@@ -149,6 +149,7 @@ def test_who_waits_for_a_lost_result_says_for_what(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_a_sentence_and_finished_results_are_kept(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "dask", partial(cluster.dask, patience=0.5))
     common = ["sweep", "--arch", "mlp", "--depth", "3", "--width", "4", "--steps", "1", "--out", str(tmp_path)]

@@ -61,6 +61,7 @@ def attempt(recipe, device):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_its_own_point_only(tiny, tmp_path, monkeypatch):
     (tmp_path / "tinyres_test_dies.py").write_text(DIES)  # where a new process can import it
     monkeypatch.syspath_prepend(tmp_path)

@@ -35,6 +35,7 @@ def test_two_epochs_already_know_most_digits(monkeypatch):
     assert len(figure.axes) == 2
 
 
+@pytest.mark.slow
 def test_the_machine_sees_pixels_up_to_sixteen():
     """At the pixels' scale of 0 to 1 the same gamma would do much worse."""
     split = data.digits(seed=5)

@@ -227,7 +227,7 @@ def depth_scales(curves: dict[Case, Any]) -> Table:
 
 SETTINGS = {
     "activation": Setting("tanh", "what stands between the layers", choices=tuple(ACTIVATIONS)),
-    "s_w2": Setting(1.5, "variance of the weights, times the width", low=0.1, high=25),
+    "s_w2": Setting(1.5, "variance of the weights, times the width", low=0.1, high=200),
     "s_b2": Setting(0.0, "variance of the biases", low=0, high=10),
     "width": Setting(WIDTH, "units of a layer", low=64, high=1024),
     "depth": Setting(DEPTH, "layers", low=5, high=100),

@@ -111,8 +111,12 @@ async function bundled(entry, packages = [], plugins = [], format = "iife") {
     charset: "utf8",
     format,
     target: "es2022",
-    jsx: "automatic",
-    jsxImportSource: "preact",
+    tsconfigRaw: {}, // for the type checker only: calls of createElement(type, props, ...children) are shorter than its jsx-runtime's
+    jsx: "transform",
+    jsxFactory: "createElement",
+    jsxFragment: "Fragment",
+    inject: [new URL("src/jsx.ts", HERE).pathname],
+    mangleProps: /^_[a-z]/i, // of dagre and graphlib; no name in a document or of the browser begins like that
     legalComments: "none",
     plugins,
   });

@@ -2,11 +2,11 @@
 
 import { useMemo, useState } from "preact/hooks";
 
-import type { Op } from "./data";
 import { Dialog, Ways } from "./Dialog";
 import { focusOn, KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
+import { called, useOf } from "./modules";
 import type { Recording, Store } from "./state";
-import { nameOf, shapeText } from "./text";
+import { blockOf, many, nameOf, shapeText } from "./text";
 
 const SIGNS = [
   ["Green and purple cells", "positive and negative numbers; the larger the magnitude, the deeper the colour"],
@@ -48,27 +48,81 @@ export function Help({ store }: { store: Store }) {
       ) : (
         <Ways keys={KEYS} touches={TOUCHES} />
       )}
+      <label>
+        <input type="checkbox" checked={store.state.letters} onChange={() => letters(store, !store.state.letters)} /> Keys
+        that are letters or signs work
+      </label>
     </Dialog>
   );
 }
 
+const KEPT = "tinyres-letters";
+
+/** Whether keys that are letters or signs do something, as the browser remembers it; without a value, reads it. */
+export function letters(store: Store, wanted?: boolean): void {
+  try {
+    if (wanted !== undefined) localStorage.setItem(KEPT, String(wanted));
+    store.set({ letters: localStorage.getItem(KEPT) !== "false" });
+  } catch {
+    store.set({ letters: wanted ?? true }); // a sandboxed frame remembers nothing
+  }
+}
+
 const SHOWN = 40;
+
+interface Entry {
+  name: string;
+  about: string;
+  end: string;
+  /** What is searched besides. */
+  more: string;
+  go: () => void;
+}
+
+/** What a search may find: operations, then modules, then the places where routes rejoin. */
+function entriesOf(store: Store, { trace, calls, replay }: Recording): Entry[] {
+  const ops = trace.ops.map((op) => ({
+    name: nameOf(op),
+    about: `${op.name === null ? "" : op.kind} ${op.path} ${op.roles?.join(" + ") ?? ""}`,
+    end: shapeText(op.shape),
+    more: `${op.kind} #${op.id}`,
+    go: () => store.goOp(op.id, "Found: "),
+  }));
+  const modules = [...calls.byKey.values()].map((call) => {
+    const name = `module ${called(call.path, call)}`;
+    return {
+      name,
+      about: useOf(call),
+      end: many(call.size, "node"),
+      more: "",
+      go: () => store.goOp(call.first?.id ?? 0, "Found: ", name),
+    };
+  });
+  const rejoins = [...replay.rejoins].flatMap(([step, joins]) =>
+    joins.map((join) => {
+      const name = `rejoin of ${blockOf(trace, join.name)}`;
+      const go = (): void => {
+        store.go(step);
+        store.set({ said: `Found: ${name}` });
+      };
+      return { name, about: "", end: `event ${step + 1}`, more: "", go };
+    }),
+  );
+  return [...ops, ...modules, ...rejoins];
+}
 
 export function Search({ store, recording }: { store: Store; recording: Recording }) {
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(0);
-  const { ops } = recording.trace;
-  const texts = useMemo(
-    () => ops.map((op) => `${op.kind} ${op.name ?? ""} ${op.path} ${op.roles?.join(" ") ?? ""} #${op.id}`.toLowerCase()),
-    [ops],
-  );
+  const entries = useMemo(() => entriesOf(store, recording), [recording]);
+  const texts = useMemo(() => entries.map(({ name, about, more }) => `${name} ${about} ${more}`.toLowerCase()), [entries]);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = words.length ? ops.filter((_, i) => words.every((word) => texts[i]?.includes(word))) : [];
+  const all = words.length ? entries.filter((_, i) => words.every((word) => texts[i]?.includes(word))) : [];
   const found = all.slice(0, SHOWN);
-  const go = (op: Op | undefined): void => {
-    if (op === undefined) return;
+  const go = (entry: Entry | undefined): void => {
+    if (entry === undefined) return;
     store.set({ dialog: null });
-    store.goOp(op.id, "Found: ");
+    entry.go();
     focusOn(".step");
   };
   const combobox = {
@@ -90,9 +144,9 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
       <input
         type="search"
         {...combobox}
-        aria-label="Operation, module or name"
+        aria-label="Operation, module, class or name"
         aria-activedescendant={found.length ? `found-${chosen}` : undefined}
-        placeholder="conv2d, blocks.3, skip…"
+        placeholder="conv2d, blocks.3, Residual, rejoin…"
         value={query}
         onInput={(e) => {
           setQuery(e.currentTarget.value);
@@ -101,23 +155,19 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
         onKeyDown={onKeyDown}
       />
       <ul id="found" role="listbox" aria-label="Found" tabIndex={-1}>
-        {found.map((op, i) => (
+        {found.map((entry, i) => (
           <li
             id={`found-${i}`}
             role="option"
             aria-selected={i === chosen}
-            onClick={() => go(op)}
+            onClick={() => go(entry)}
             ref={
               i === chosen
                 ? (element: HTMLLIElement | null) => element?.scrollIntoView({ block: "nearest" })
                 : undefined
             }
           >
-            <b>{nameOf(op)}</b>{" "}
-            <span>
-              {op.name === null ? "" : op.kind} {op.path} {op.roles?.join(" + ")}
-            </span>{" "}
-            <span>{shapeText(op.shape)}</span>
+            <b>{entry.name}</b> <span>{entry.about}</span> <span>{entry.end}</span>
           </li>
         ))}
       </ul>

@@ -61,9 +61,10 @@ export function Graph({ store, recording, state }: Props) {
     const { width, height } = drawing.picture;
     const [wide, high] = [(pane.current?.clientWidth ?? width) / width, (pane.current?.clientHeight ?? height) / height];
     const { inView } = store;
-    const [easy, small] = matchMedia("(max-width: 720px), (max-height: 520px)").matches ? PHONE : DESK;
-    store.fitting = Math.min(1, Math.max(easy, wide));
-    store.least = Math.max(small, Math.min(1, wide, high));
+    const [easy, small] = matchMedia("(max-width: 45em), (max-height: 32.5em)").matches ? PHONE : DESK;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // as large as other letters
+    store.fitting = Math.min(rem, Math.max(easy * rem, wide));
+    store.least = Math.max(small * rem, Math.min(rem, wide, high));
     if (store.inView !== inView) queueMicrotask(() => store.set({})); // the button beside the graph says so
     const zoom = state.zoom ?? store.fitting;
     drawing.element.setAttribute("width", String(width * zoom));

@@ -7,6 +7,7 @@ import { Curves, Loss } from "./Curves";
 import { bound, colour, UNKNOWN, type Bound } from "./palette";
 import type { Store } from "./state";
 import { many, number } from "./text";
+import { rem } from "./Thumbnail";
 
 const SIDEWAYS = 8; // pixels from which on a press is a drag
 
@@ -116,7 +117,7 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
   const rows = lane.layers.length;
   const least = alone ? Math.max(120, Math.min(several ? 280 : 440, rows * 30)) : Math.max(84, Math.min(220, rows * 14));
   // A single map takes the window's height, as long as its rows do not become slabs.
-  const height = alone && !several ? `clamp(${least}px, 100dvh - 310px, ${Math.max(least, rows * 72)}px)` : `${least}px`;
+  const height = alone && !several ? `clamp(${rem(least)}, 100dvh - ${rem(310)}, ${rem(Math.max(least, rows * 72))})` : rem(least);
   return (
     <div class="lane">
       <h3>

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Node, Picture } from "./picture";
+import { rem } from "./Thumbnail";
 
 const [WIDEST, HIGHEST] = [132, 190];
 
@@ -62,8 +63,7 @@ export function Minimap({ pane, picture, shown }: { pane: () => HTMLElement | nu
     <svg
       class="minimap"
       viewBox={`0 0 ${picture.width} ${picture.height}`}
-      width={picture.width * scale}
-      height={picture.height * scale}
+      style={{ width: rem(picture.width * scale), height: rem(picture.height * scale) }}
       aria-hidden="true"
       onPointerDown={go}
       onPointerMove={go}

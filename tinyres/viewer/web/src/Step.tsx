@@ -2,13 +2,16 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { viewOf, type View } from "./arrays";
+import { placeOf, viewOf, type View } from "./arrays";
 import { eventAt, type Op } from "./data";
+import { writtenOut } from "./elements";
+import { focusOn } from "./keyboard";
 import { Rule } from "./Rule";
 import type { Recording, State, Store } from "./state";
 import { Rejoin, Sum } from "./Sum";
-import { nameOf, sentence, shapeText } from "./text";
+import { nameOf, number, rejoinsAt, sentence, shapeText } from "./text";
 import { Thumbnail } from "./Thumbnail";
+import { Tools } from "./Tools";
 
 export function Step({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
   const { trace, replay } = recording;
@@ -19,10 +22,10 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
   const shown = event.contribution ?? event.total;
   const element = state.element ?? (shown === null ? 0 : largest(viewOf(trace, shown)));
   const before = event.kind === "rule" ? replay.gradient(event.lane as number, event.op, step) : event.before;
-  const join =
+  const joins =
     event.kind === "forward"
-      ? undefined
-      : trace.joins.find(
+      ? []
+      : trace.joins.filter(
           (j) => j.lane === event.lane && j.routes.some((r) => r.event === step || r.event === step + 1),
         );
   const quiet =
@@ -31,30 +34,46 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       : [];
   const lead = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => showLead(lead.current as Element), [step]);
-  const choose = (to: number): void => store.set({ element: to });
+  const choose = (to: number): void => {
+    const { shape, whole } = viewOf(trace, shown as number);
+    const value = writtenOut(trace, replay, event, step, to) ?? number(whole?.[to] ?? NaN);
+    store.set({ element: to, said: `[${placeOf(shape, to).join(", ")}]: ${value}` });
+  };
   return (
     <section class="step" tabIndex={0} aria-labelledby="event-title">
       <h2 class="hidden" id="event-title">
         The current event
       </h2>
       <div class="lead" ref={lead}>
-        <p class="eyebrow">
-          <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
-          {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
-        </p>
+        <div class="eyebrow">
+          <p>
+            <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
+            {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
+          </p>
+          {replay.rejoins.size > 0 && <Rejoins store={store} />}
+        </div>
         <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
           {sentence(trace, step)}
+          <span class="hidden">{rejoinsAt(trace, step)}</span>
         </p>
       </div>
       {trace.first !== null && step < trace.first.event && (
         <p class="first">
-          <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
+          <button
+            type="button"
+            onClick={() => {
+              store.go((trace.first as { event: number }).event);
+              focusOn(".step"); // the button is gone then
+            }}
+          >
             Look first at event {trace.first.event + 1}
           </button>{" "}
           <span>{trace.first.text}</span>
         </p>
       )}
-      {join !== undefined && <Rejoin trace={trace} join={join} step={step} />}
+      {joins.map((join) => (
+        <Rejoin trace={trace} join={join} step={step} />
+      ))}
       {event.kind === "forward" ? (
         <Value op={op} view={op.value === null ? null : viewOf(trace, op.value)} />
       ) : (
@@ -68,6 +87,28 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       )}
       <Source op={source} />
     </section>
+  );
+}
+
+/** From one place where routes rejoin to the next. */
+function Rejoins({ store }: { store: Store }) {
+  const button = (label: string, sign: string, direction: 1 | -1) => (
+    <button
+      type="button"
+      aria-label={label}
+      title={label}
+      aria-disabled={store.rejoin(direction) === undefined}
+      onClick={() => store.goRejoin(direction)}
+    >
+      {sign}
+    </button>
+  );
+  return (
+    <Tools class="chooser" label="Where routes rejoin">
+      {button("Previous rejoin", "‹", -1)}
+      rejoin
+      {button("Next rejoin", "›", 1)}
+    </Tools>
   );
 }
 

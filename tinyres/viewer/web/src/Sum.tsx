@@ -3,7 +3,7 @@
 
 import { magnitude, viewOf, type View } from "./arrays";
 import { toNumber, type Event, type Join, type Op, type Trace } from "./data";
-import { nameOf, number, shapeText } from "./text";
+import { blockOf, degrees, nameOf, number, shapeText, sharesOf } from "./text";
 import { Thumbnail } from "./Thumbnail";
 
 interface Props {
@@ -62,10 +62,8 @@ export function Sum({ trace, event, before, element, onElement }: Props) {
 
 export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: number }) {
   const norms = join.routes.map((route) => toNumber(route.norm));
-  const all = norms.reduce((a, b) => a + b, 0);
-  const comparable = all > 0 && Number.isFinite(all);
-  const share = (norm: number): number => (comparable ? norm / all : 1 / norms.length);
-  const told = (norm: number): string => (comparable ? `${Math.round(100 * share(norm))} %` : "");
+  const shares = sharesOf(join);
+  const [comparable] = shares;
   const arrived = join.routes.map((route) => route.event <= step);
   return (
     <section class="rejoin" aria-label="Where the routes rejoin">
@@ -80,7 +78,7 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
         {join.routes.map((route, i) => (
           <span
             class={`${tone(route.role)} ${arrived[i] ? "" : "coming"}`}
-            style={{ flexGrow: Math.max(0.02, share(norms[i] as number)) }}
+            style={{ flexGrow: comparable ? Math.max(2, parseInt(shares[i] as string)) : 1 }}
           />
         ))}
       </div>
@@ -89,11 +87,11 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
           <li class={tone(route.role)}>
             <i class="key" /> {route.role} norm <b>{number(norms[i] as number)}</b>{" "}
             <span class="muted">
-              {[told(norms[i] as number), arrived[i] ? "" : "still to come"].filter(Boolean).join(", ")}
+              {[shares[i], arrived[i] ? "" : "still to come"].filter(Boolean).join(", ")}
             </span>
           </li>
         ))}
-        {join.angle !== null && <li class="muted">{Math.round((180 * join.angle) / Math.PI)}° between them</li>}
+        {join.angle !== null && <li class="muted">{degrees(join.angle)}° between them</li>}
       </ul>
       {comparable && (
         <p class="muted">
@@ -104,9 +102,5 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
     </section>
   );
 }
-
-/** As a module's name is often a number, it is said to be a block's. */
-const blockOf = ({ modules }: Trace, path: string): string =>
-  path ? `block ${path}${Object.hasOwn(modules, path) ? ` (${modules[path]})` : ""}` : "the block";
 
 const tone = (role: string): string => (role === "skip" || role === "branch" ? role : "");

@@ -48,6 +48,10 @@ function Heads({ view, label }: { view: View; label: string }) {
   );
 }
 
+/** Grows with the letters of the page. */
+export const rem = (pixels: number): string => `${pixels / 16}rem`;
+
+const READABLE = 0.85; // of its size: numbers in cells are no smaller, and what has no room scrolls
 const [FINGER, ROOM] = [24, 236]; // pixels of a cell that a finger hits; of what is beside the names on a phone
 
 function Cells({
@@ -72,8 +76,7 @@ function Cells({
   return (
     <svg
       class="cells"
-      width={columns * width}
-      height={rows * height}
+      style={{ width: rem(columns * width), minWidth: rem(written ? columns * width * READABLE : 0) }}
       viewBox={`0 0 ${columns * width} ${rows * height}`}
       role="img"
       aria-label={`${label}: ${described(view)}`}

@@ -52,6 +52,9 @@ export interface Join {
   angle: number | null;
 }
 
+/** The event after which all of it is there. */
+export const completed = (join: Join): number => Math.max(...join.routes.map((route) => route.event));
+
 /** A route of a residual sum that got no gradient, and why. */
 export interface Silent {
   lane: number;

@@ -1,5 +1,7 @@
-// Where a row or a table goes on beyond its edge: its attribute data-more names the sides, and the style fades them.
+// Where a row or a table goes on beyond its edge: its attribute data-more names the sides, and the style fades them. What
+// has the focus is not beyond it: browsers leave a button that is partly in view where it is.
 
+const CONTROLS = ":is(button, select, input, summary)";
 const ROWS = ".top, .transport, .path, .legend, .table-pane, .formula";
 
 function look(row: HTMLElement): void {
@@ -17,5 +19,9 @@ export function lookAtEdges(): void {
 
 export function watchEdges(): void {
   addEventListener("resize", lookAtEdges);
+  addEventListener("focusin", ({ target }) => {
+    if (target instanceof HTMLElement && target.matches(`${CONTROLS}:focus-visible`))
+      target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
   addEventListener("scroll", ({ target }) => target instanceof HTMLElement && target.matches(ROWS) && look(target), true);
 }

@@ -11,13 +11,14 @@ export const KEYS: [string, string][] = [
   ["Home End", "first event, last event"],
   ["Space", "play, pause"],
   ["F B", "forward pass, backward pass (of the same operation)"],
+  ["R", "where the routes of the next block rejoin; with Shift, of the one before"],
   ["E", "open or close the module of the current event"],
   ["Shift E", "open or close all modules"],
   ["↑ ↓ Enter", "in the graph: move between nodes and frames; open or close a module"],
   ["T", "switch between graph and table"],
   ["L", "go to the backward pass of the next loss"],
   ["+ − 0", "zoom in, zoom out, fit"],
-  ["/", "search by operation, module or name"],
+  ["/", "search by operation, module, class or name; or for rejoin"],
   ["?", "this help"],
 ];
 
@@ -45,6 +46,7 @@ export const TOUCHES_OF_A_RUN: [string, string][] = [
 export function listen(store: Store): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || store.state.dialog !== null) return;
+    if (!store.state.letters && /^[^ ]$/.test(event.key)) return;
     const target = event.target instanceof Element ? event.target : document.body;
     if (target.matches("input[type=search], textarea, select")) return;
     const slider = target.matches("input[type=range]");
@@ -84,6 +86,9 @@ function act(store: Store, key: string, shift: boolean): boolean {
     case "f":
     case "b":
       return done(store.goPass(key));
+    case "r":
+    case "R":
+      return done(store.goRejoin(key === "r" ? 1 : -1));
     case "e": {
       const event = eventAt(recording.trace, state.step);
       return done(store.toggleAround(event.consumer ?? event.op));
@@ -121,7 +126,7 @@ const done = (_: void): true => true;
 export function togglePlay(store: Store): void {
   const { playing, step } = store.state;
   if (!playing && step === store.last) store.go(0);
-  store.set({ playing: !playing, said: playing ? store.paused(step) : "" });
+  store.set({ playing: !playing, said: playing ? store.paused(step) : "Playing" });
 }
 
 /** One event at a time for as long as it plays. */

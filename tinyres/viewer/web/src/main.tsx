@@ -6,6 +6,7 @@ import { keep, read } from "./address";
 import { App } from "./App";
 import { viewOf } from "./arrays";
 import { load } from "./data";
+import { letters } from "./Dialogs";
 import { lookAtEdges, watchEdges } from "./edges";
 import { listen, player } from "./keyboard";
 import { spareSliders } from "./pinch";
@@ -39,7 +40,7 @@ function start(): void {
   listen(store);
   spareSliders(document);
   read(store);
-  store.set({});
+  letters(store);
   const { recording } = store;
   window.tinyres = {
     step: () => store.state.step,

@@ -1,6 +1,6 @@
 // The state at a step as a pure function of (document, step), so that stepping back restores it exactly.
 
-import { eventAt, type Op, type Trace } from "./data";
+import { completed, eventAt, type Join, type Op, type Trace } from "./data";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -19,6 +19,8 @@ export class Replay {
   private readonly edges: Map<string, number[]> = new Map();
   private readonly histories: Map<number, History>[];
   private readonly rejoined: Map<string, string> = new Map();
+  /** Where the routes of blocks rejoin, by the event that completes them, in the order of events. */
+  readonly rejoins: Map<number, Join[]> = new Map();
 
   constructor(readonly trace: Trace) {
     this.forwardAt = trace.ops.map(() => -1);
@@ -40,6 +42,8 @@ export class Replay {
         this.edges.set(key, when);
       }
     }
+    for (const join of [...trace.joins].sort((a, b) => completed(a) - completed(b)))
+      this.rejoins.set(completed(join), [...(this.rejoins.get(completed(join)) ?? []), join]);
     for (const join of trace.joins)
       for (const route of join.routes) {
         const event = trace.events[route.event];

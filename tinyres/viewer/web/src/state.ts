@@ -3,7 +3,7 @@
 import { eventAt, type Document, type Op, type RunLane, type Trace } from "./data";
 import { called, callsOf, openedAtFirst, type Calls } from "./modules";
 import { Replay } from "./replay";
-import { many, nameOf, passOf, sentence } from "./text";
+import { many, nameOf, passOf, rejoinsAt, sentence } from "./text";
 
 export interface State {
   step: number;
@@ -18,6 +18,8 @@ export interface State {
   /** null: as wide as the pane, within reason. */
   zoom: number | null;
   runStep: number;
+  /** Whether keys that are letters or signs do something. */
+  letters: boolean;
   /** What the last key did to the view; screen readers announce it. The event has a sentence of its own. */
   said: string;
 }
@@ -54,6 +56,7 @@ export class Store {
       element: null,
       zoom: null,
       runStep: longest,
+      letters: true,
       said: "",
     };
   }
@@ -80,7 +83,9 @@ export class Store {
 
   /** While it plays the sentences are not announced; the one where it stops is. */
   paused(step: number): string {
-    return this.recording === null ? "" : `Paused at event ${step + 1}: ${sentence(this.recording.trace, step)}`;
+    if (this.recording === null) return "";
+    const { trace } = this.recording;
+    return `Paused at event ${step + 1}: ${sentence(trace, step)}${rejoinsAt(trace, step)}`;
   }
 
   /** The next event (or the one before) in another module. */
@@ -98,6 +103,19 @@ export class Store {
       if (where(step) !== here) break;
     }
     this.go(step);
+  }
+
+  /** Where the routes of the next block rejoin, or of the one before. */
+  rejoin(direction: 1 | -1): number | undefined {
+    const steps = [...(this.recording?.replay.rejoins.keys() ?? [])];
+    const { step } = this.state;
+    return direction > 0 ? steps.find((at) => at > step) : steps.findLast((at) => at < step);
+  }
+
+  goRejoin(direction: 1 | -1): void {
+    const to = this.rejoin(direction);
+    if (to === undefined) this.set({ said: "No further rejoin" });
+    else this.go(to);
   }
 
   /** The lane follows from the step. */
@@ -119,12 +137,12 @@ export class Store {
   }
 
   /** The event's own sentence is announced as well; `found` is said before the name. */
-  goOp(op: number, found = ""): void {
+  goOp(op: number, found = "", name?: string): void {
     if (this.recording === null) return;
     const { trace, replay } = this.recording;
     const [step, how] = replay.where(passOf(eventAt(trace, this.state.step)), this.lane, op);
     this.go(step);
-    if (found || how) this.set({ said: `${found}${nameOf(trace.ops[op] as Op)}${how}` });
+    if (found || how) this.set({ said: `${found}${name ?? nameOf(trace.ops[op] as Op)}${how}` });
   }
 
   /** What `zoom: null` comes to, and the least scale that `fit` does: all of the graph, or what can be read. */

@@ -1,7 +1,7 @@
 // Numbers, shapes and events as text.
 
 import { viewOf, type View } from "./arrays";
-import { eventAt, type Event, type Op, type Trace } from "./data";
+import { completed, eventAt, toNumber, type Event, type Join, type Op, type Trace } from "./data";
 
 /** A few significant digits, without trailing zeros; the minus sign is one. */
 export function number(value: number, digits = 4): string {
@@ -44,6 +44,31 @@ export function through(trace: Trace, event: Event): string {
   const role = consumer.roles?.[event.arg] ?? (consumer.inputs.length > 1 ? consumer.args[event.arg] : undefined);
   return `${nameOf(consumer)}${role ? ` (${role})` : ""}`;
 }
+
+/** As a module's name is often a number, it is said to be a block's. */
+export const blockOf = ({ modules }: Trace, path: string): string =>
+  path ? `block ${path}${Object.hasOwn(modules, path) ? ` (${modules[path]})` : ""}` : "the block";
+
+/** Of the sum of the routes' norms, "68 %" each; nothing where the norms cannot be compared. */
+export function sharesOf({ routes }: Join): string[] {
+  const norms = routes.map((route) => toNumber(route.norm));
+  const all = norms.reduce((a, b) => a + b, 0);
+  return norms.map((norm) => (all > 0 && Number.isFinite(all) ? `${Math.round((100 * norm) / all)} %` : ""));
+}
+
+export const degrees = (angle: number): number => Math.round((180 * angle) / Math.PI);
+
+/** "; block 1 (Residual): the routes rejoin: skip 68 %, branch 32 %, 35 degrees apart": what an event completes. */
+export const rejoinsAt = (trace: Trace, step: number): string =>
+  trace.joins
+    .filter((join) => completed(join) === step)
+    .map((join) => {
+      const shares = sharesOf(join);
+      const parts = join.routes.map(({ role, norm }, i) => `${role} ${shares[i] || `norm ${number(toNumber(norm))}`}`);
+      if (join.angle !== null) parts.push(`${degrees(join.angle)} degrees apart`);
+      return `; ${blockOf(trace, join.name)}: the routes rejoin: ${parts.join(", ")}`;
+    })
+    .join("");
 
 /** The event in one sentence, which screen readers announce. */
 export function sentence(trace: Trace, step: number): string {
