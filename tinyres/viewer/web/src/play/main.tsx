@@ -4,7 +4,7 @@ import { render } from "preact";
 
 import { App } from "./App";
 import { spareSliders } from "../pinch";
-import { release, listen, player } from "./keys";
+import { listen, player, release } from "./keys";
 import { Store } from "./store";
 import { recording, socket } from "./wire";
 
