@@ -185,7 +185,7 @@ def zeros_of(g):
 @primitive
 def power(x, *, p):
     """x^p for a fixed number p."""
-    x = x.astype(np.int64) if x.dtype == bool else x
+    x = x.astype(np.int64) if x.dtype.kind == "b" else x
     return x * x if p == 2 else x**p
 
 
@@ -216,7 +216,7 @@ def pow(x: Any, exponent: Any) -> Any:
 @primitive
 def sign(x):
     """-1, 0 or 1; its derivative is 0."""
-    return x if x.dtype == bool else namespace(x).sign(x)
+    return x if x.dtype.kind == "b" else namespace(x).sign(x)
 
 
 sign.vjp(x=zeros_of)
