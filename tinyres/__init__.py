@@ -18,7 +18,7 @@ from importlib import import_module
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 
-from numpy import dtype
+from numpy import dtype, finfo, iinfo
 from tinyres_kernels import waiting
 
 from tinyres import ops
@@ -33,6 +33,7 @@ from tinyres.autograd.dlpack import from_dlpack
 from tinyres.autograd.function import Function
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.autograd.operators import CONVERSIONS
+from tinyres.autograd.printing import set_printoptions
 from tinyres.autograd.tensor import Tensor, tensor
 from tinyres.context import enable_grad, inference_mode, is_recording, no_grad, set_grad_enabled
 from tinyres.files import FileFormatError, load, load_metadata, save
@@ -72,10 +73,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event", "FileFormatError", "Function", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward",
-    "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "e", "enable_grad", "exercise", "from_dlpack",
-    "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "inf", "inference_mode", "is_grad_enabled",
-    "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "manual_seed", "nan", "no_grad", "pi",
-    "play", "primitive", "save", "set_grad_enabled", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
+    "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "e", "enable_grad", "exercise", "finfo",
+    "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "iinfo", "inf", "inference_mode",
+    "is_grad_enabled", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata",
+    "manual_seed", "nan", "no_grad", "pi", "play", "primitive", "save", "set_grad_enabled", "set_num_threads",
+    "set_printoptions", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 is_grad_enabled = is_recording

@@ -50,8 +50,8 @@ class Stateful(Protocol):
 
 
 @explain_words
-def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a module's state, or a dictionary, nested or not, to a safetensors file.
+def save(obj: Any, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a module's state, or a dictionary, list or tuple, nested or not, to a safetensors file.
 
     tr.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, "checkpoint.safetensors")
 
@@ -59,8 +59,8 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     content gives the same bytes. The write is atomic, see `write`.
 
     Args:
-        obj: anything with `.state_dict()`, or a mapping. Its values are tensors, arrays, numbers, texts, None, and
-            lists, tuples and mappings of these; what is no array is kept as JSON in the file's header.
+        obj: anything with `.state_dict()`, a mapping, list or tuple, or a tensor. In it are tensors, arrays, numbers,
+            texts, None, lists, tuples and mappings; what is no array is kept as JSON in the file's header.
         path: of the file; its directory must exist.
         metadata: texts by name, kept in the file's header.
 
@@ -92,12 +92,10 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
 
 
 @explain_words
-def load(
-    path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True
-) -> dict[str, Any]:
+def load(path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True) -> Any:
     """Read a safetensors file: NumPy arrays by name, which are also loaded into the module `into`, if given.
 
-    A nested dictionary comes back as it was saved, with NumPy arrays in place of tensors.
+    A nested dictionary, a list or a tuple comes back as it was saved, with NumPy arrays in place of tensors.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
@@ -118,7 +116,7 @@ def load(
     library = _safetensors("load")
     content = Path(path).read_bytes()
     try:
-        state: dict[str, Array] = library.numpy.load(content)
+        state: Any = library.numpy.load(content)
     except (library.SafetensorError, ValueError) as error:  # ValueError: a shape that is no NumPy shape
         raise _not_safetensors(path, content, len(content), error) from error
     except KeyError:  # a dtype that the library cannot convert to NumPy's
@@ -130,8 +128,9 @@ def load(
         except ValueError as error:
             raise FileFormatError(f"{path}: {error}") from error
         if into is not None:
+            keys = f" dictionary with the keys {', '.join(map(repr, state))}" if isinstance(state, dict) else ""
             raise TypeError(
-                f"load: {path} holds a nested dictionary with the keys {', '.join(map(repr, state))}: "
+                f"load: {path} holds a nested{keys or f' {type(state).__name__}'}: "
                 "call load(path) and hand over the part, module.load_state_dict(loaded[key])"
             )
     if into is not None:
@@ -147,9 +146,10 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
 
 def _flat(obj: Any) -> tuple[Any, str | None]:
     """What `_arrays` takes, and the text that says how it was nested, if it was."""
-    if not isinstance(obj, Mapping) or not nesting.is_nested(obj, _is_array):
-        return obj, None
-    return nesting.flatten(obj, _is_array)
+    obj = obj.state_dict() if hasattr(obj, "state_dict") and not isinstance(obj, Mapping) else obj
+    flat = isinstance(obj, Mapping) and not nesting.is_nested(obj, _is_array)
+    held = not flat and (isinstance(obj, (Mapping, list, tuple)) or _is_array(obj))
+    return nesting.flatten(obj, _is_array) if held else (obj, None)
 
 
 def _is_array(value: Any) -> bool:
@@ -204,16 +204,15 @@ def _texts_in_order(content: bytes) -> bytes:
     return b"".join([len(line).to_bytes(8, "little"), line, memoryview(content)[begin:]])
 
 
-def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
+def _arrays(obj: Any) -> dict[str, Array]:
     """C-ordered arrays by name: files have no strides."""
-    state: Any = obj if isinstance(obj, Mapping) or not hasattr(obj, "state_dict") else obj.state_dict()
-    if not isinstance(state, Mapping):
+    if not isinstance(obj, Mapping):
         raise TypeError(
-            f"save: needs a mapping from names to tensors, or a module, got {type(state).__name__}; "
+            f"save: needs a module, or a dictionary, list or tuple of tensors, got {type(obj).__name__}; "
             "the order is save(obj, path)"
         )
     arrays = {}
-    for name, value in state.items():
+    for name, value in obj.items():
         if name == "__metadata__":
             raise ValueError("save: a tensor cannot be called '__metadata__', which the format reserves; rename it")
         _check_text(name)

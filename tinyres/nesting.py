@@ -1,4 +1,4 @@
-"""Nested dictionaries as arrays by name and one text: how `tr.save` writes the checkpoint of a training loop.
+"""Nested dictionaries and lists as arrays by name and one text: how `tr.save` writes the checkpoint of a training loop.
 
     {"model": {"weight": w}, "epoch": 3}  ->  {"model.weight": w}, '{"model": {"weight": ...}, "epoch": 3}' or nearly so
 
@@ -24,7 +24,7 @@ def is_nested(state: Mapping[Any, Any], is_array: Callable[[Any], bool]) -> bool
     return not all(isinstance(key, str) and is_array(value) for key, value in state.items())
 
 
-def flatten(state: Mapping[Any, Any], is_array: Callable[[Any], bool]) -> tuple[dict[str, Any], str]:
+def flatten(state: Any, is_array: Callable[[Any], bool]) -> tuple[dict[str, Any], str]:
     """(arrays by name, text). A name is the path to the array, its parts joined by dots.
 
     Raises:
@@ -39,7 +39,7 @@ def flatten(state: Mapping[Any, Any], is_array: Callable[[Any], bool]) -> tuple[
         if isinstance(value, PLAIN):
             return ["value", value]
         if is_array(value):
-            name = ".".join(path)
+            name = ".".join(path) or "tensor"
             while name in arrays or name == "__metadata__":
                 name += "'"
             arrays[name] = value
@@ -61,7 +61,7 @@ def flatten(state: Mapping[Any, Any], is_array: Callable[[Any], bool]) -> tuple[
     return arrays, json.dumps(inside(state, (), ()))
 
 
-def rebuild(text: str, arrays: Mapping[str, Any]) -> dict[Any, Any]:
+def rebuild(text: str, arrays: Mapping[str, Any]) -> Any:
     """The inverse of `flatten`. Raises ValueError for a text that it did not write, or that lacks its arrays."""
 
     def outside(node: Any) -> Any:
@@ -80,8 +80,8 @@ def rebuild(text: str, arrays: Mapping[str, Any]) -> dict[Any, Any]:
         made = outside(json.loads(text))
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"its text {KEY!r} is damaged: {error!r}") from error
-    if not isinstance(made, dict):
-        raise ValueError(f"its text {KEY!r} holds no dictionary")
+    if isinstance(made, PLAIN):
+        raise ValueError(f"its text {KEY!r} holds no dictionary, list or array")
     return made
 
 

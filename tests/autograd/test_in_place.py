@@ -1,6 +1,7 @@
 """What changes a parameter: with tr.no_grad(): p.add_(...), p -= step. Nothing else can be written into."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_where_operations_are_recorded_it_is_refused_with_the_mend():
         p -= 1
 
 
-def test_nothing_but_a_parameter_is_changed():
+def test_nothing_but_a_parameter_or_a_buffer_is_changed():
     """A view, a result, a gradient: what would change could not be told."""
     p = parameter()
     (p * 2).sum().backward()
@@ -131,6 +132,98 @@ def test_nothing_but_a_parameter_is_changed():
 def test_a_parameter_keeps_its_shape():
     with tr.no_grad(), pytest.raises(ValueError, match=r"add_: the result has shape \(4, 2, 3\).* its own, \(2, 3\)"):
         parameter().add_(np.ones((4, 1, 1)))
+
+
+class Counting(nn.Module):
+    """A module with buffers, one of them assigned anew in each forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", tr.zeros(2, 3))
+        self.register_buffer("steps", tr.tensor(0))
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.detach()
+        return self.norm(x)
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("through", [copy.deepcopy, pickled, lambda model: model])
+def test_a_mean_of_a_model_copies_its_buffers(through):
+    model = Counting()
+    mean = through(Counting())
+    for _ in range(2):
+        model(tr.randn(2, 3))
+        mean(tr.randn(2, 3))
+    mean.double().float()
+    held = mean.mean.detach()
+    before = held.numpy().copy()
+    with tr.no_grad():
+        for e, b in zip(mean.buffers(), model.buffers(), strict=True):
+            e.copy_(b)
+    assert [b.tolist() for b in mean.buffers()] == [b.tolist() for b in model.buffers()]
+    np.testing.assert_array_equal(held.numpy(), before, err_msg="what was made before keeps its values")
+
+
+def test_a_buffer_changes_without_no_grad_as_in_pytorch_where_no_gradient_would_be_lost():
+    model = Counting()
+    model.steps += 1
+    model.mean.mul_(0.5).add_(tr.ones(3))
+    buffer = model.mean
+    buffer += 1
+    model.steps.add_(2)
+    assert (model.mean.tolist(), model.steps.item(), model.steps.dtype) == ([[2.0] * 3] * 2, 3, "int64")
+    weight = parameter()
+    with pytest.raises(RuntimeError, match=r"add_: .* write `with tr.no_grad\(\):` around it"):
+        model.mean.add_(weight)
+    with pytest.raises(TypeError, match=r"mul_: the result is float64, and the buffer holds int64"):
+        model.steps.mul_(0.5)
+
+
+PLACES = {
+    "a column": lambda p: (p, (slice(None), 1), 2.0), "rows of another": lambda p: (p, slice(1, None), np.ones(3)),
+    "an entry": lambda p: (p, (0, -1), 5), "a mask": lambda p: (p, p > 0, 0.0),
+    "by a tensor": lambda p: (p, (tr.tensor([1, 0]), tr.tensor(2)), tr.tensor([3.0, 4.0])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_part_is_assigned(place):
+    p = parameter()
+    held, loss = p.data, (p * p).sum()
+    before, expected = p.numpy().copy(), p.numpy().copy()
+    of, key, value = PLACES[place](p)
+    plain = tuple(map(np.asarray, key)) if place == "by a tensor" else key
+    expected[plain.numpy() if isinstance(plain, tr.Tensor) else plain] = np.asarray(value)
+    with tr.no_grad():
+        of[key] = value
+    np.testing.assert_array_equal(p.numpy(), expected)
+    loss.backward()
+    np.testing.assert_array_equal(held, before)
+    np.testing.assert_allclose(p.grad.numpy(), 2 * before, rtol=1e-6)
+
+
+def test_a_part_is_changed_by_an_operator_and_refused_where_it_is_recorded_or_does_not_fit():
+    p = parameter()
+    expected = p.numpy()[1] * 2
+    with tr.no_grad():
+        p[1] *= 2
+        np.testing.assert_array_equal(p.numpy()[1], expected)
+        with pytest.raises(ValueError, match=r"p\[...\] = x: .*; p has shape \(2, 3\), x \(4,\)"):
+            p[0] = np.ones(4)
+        with pytest.raises(TypeError, match=r"a tensor is a value .* w\[0\] = 1 inside"):
+            p[0][1] = 2.0
+        with pytest.raises(ValueError, match="shows a part of another"):
+            nn.init.zeros_(p[0])
+        with pytest.raises(AttributeError, match=r"a part of them is assigned there, w\[:, 1\] = 2.0"):
+            p[:, 1].fill_(2.0)
+    with pytest.raises(RuntimeError, match=r"write `with tr.no_grad\(\):` around it"):
+        p[0] = 1.0
+    assert nn.init.ones_(tr.empty(2, 3)).sum().item() == 6
 
 
 @pytest.mark.parity

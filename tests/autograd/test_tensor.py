@@ -85,7 +85,7 @@ def test_numpy_cannot_take_a_tracked_array_silently():
     with pytest.raises(ValueError, match="read-only"):
         leaf(3).numpy()[0] = 1
     with pytest.raises(TypeError, match="a tensor is a value"):
-        leaf(3)[0] = 1.0
+        tr.ones(3)[0] = 1.0
 
 
 def test_integer_tensors_cannot_require_a_gradient():

@@ -153,7 +153,8 @@ def test_a_damaged_file_does_not_reach_the_module(path):
         ({"x": tr.nn.Linear(1, 1)}, TypeError, r"'x' must be .* got Linear: hand over its .state_dict\(\)"),
         ({"__metadata__": np.zeros(1)}, ValueError, "__metadata__"),
         ({"\ud800": np.zeros(1)}, ValueError, r"save: '\\ud800' is not valid Unicode, it holds a lone surrogate"),
-        ([np.zeros(1)], TypeError, "needs a mapping from names to tensors, or a module, got list"),
+        (3, TypeError, "needs a module, or a dictionary, list or tuple of tensors, got int"),
+        ([tr.nn.Linear(1, 1)], TypeError, r"'0' must be .* got Linear: hand over its .state_dict\(\)"),
         ("model.safetensors", TypeError, r"got str; the order is save\(obj, path\)"),
     ],
 )

@@ -55,6 +55,31 @@ def test_whatever_is_nested_comes_back_equal(tmp_path_factory, state):
     alike({**state, "always": {"nested": 1}}, load(path))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(state=st.one_of(st.lists(TREES, max_size=3), st.lists(TREES, max_size=3).map(tuple), ARRAYS))
+def test_so_does_a_list_a_tuple_or_an_array_at_the_top(tmp_path_factory, state):
+    path = tmp_path_factory.getbasetemp() / "top.safetensors"
+    save(state, path)
+    alike(state, load(path))
+
+
+def test_both_players_of_a_gan_and_an_optimiser_by_itself(tmp_path):
+    g, d = nn.Linear(2, 3, rng=0), nn.Linear(3, 1, rng=1)
+    optimizer = optim.Adam(g.parameters())
+    g(tr.ones(1, 2)).sum().backward()
+    optimizer.step()
+    save((g.state_dict(), d.state_dict()), tmp_path / "gan.safetensors")
+    found = load(tmp_path / "gan.safetensors")
+    assert type(found) is tuple
+    np.testing.assert_array_equal(found[1]["weight"], d.weight.numpy())
+    with pytest.raises(TypeError, match=r"holds a nested tuple: call load\(path\) and hand over the part"):
+        load(tmp_path / "gan.safetensors", into=g)
+    save(optimizer, tmp_path / "optimizer.safetensors")
+    again = optim.Adam(nn.Linear(2, 3).parameters())
+    again.load_state_dict(load(tmp_path / "optimizer.safetensors"))
+    alike(nesting.plain(again.state_dict()), nesting.plain(optimizer.state_dict()))
+
+
 def test_paths_that_read_alike_are_told_apart(tmp_path):
     state = {"a.b": np.zeros(1), "a": {"b": np.ones(2)}, 1: np.ones(3), "1": np.ones(4), "n": {"__metadata__": 0}}
     save(state, tmp_path / "x")

@@ -256,3 +256,25 @@ def test_a_divergence_offers_the_way_back(visit):
     page.click("Go back to step 21")
     page.push(m.frame(21, 8) | {"history": None})
     assert page.page.locator(".notice").count() == 0
+
+
+def test_after_a_choice_by_pointer_letters_are_shortcuts(visit):
+    """By keys, a letter looks for an entry of the list, as the browser has it."""
+    page = net(visit)
+    lists = page.page.locator("select")
+    chosen = """(list, pointer) => {
+        list.focus();
+        const event = pointer ? new PointerEvent("pointerdown", { bubbles: true, composed: true })
+            : new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true, composed: true });
+        list.dispatchEvent(event);
+        list.selectedIndex = 1;
+        list.dispatchEvent(new Event("change", { bubbles: true }));
+        return list === document.activeElement;
+    }"""
+    assert lists.count() > 1
+    for list_ in lists.all():
+        if list_.is_visible():
+            assert list_.evaluate(chosen, False)
+            assert not list_.evaluate(chosen, True)
+    page.press("s")
+    assert page.page.get_by_role("dialog").count() == 1, "S opens the stories"

@@ -2,11 +2,13 @@
 
 import ast
 import math
+import re
 
 import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres.refusals import absent
 from tinyres.refusals.instead import INSTEAD
 
 DRAW = np.random.default_rng(0)
@@ -19,7 +21,7 @@ EDGES = np.array([-np.inf, -0.5, np.inf])
 PLACES = np.array([[2, 0], [1, 1]])
 # The arguments where two matrices will not do, and what PyTorch is called with beyond x, y, z.
 ARGUMENTS = {
-    **dict.fromkeys(["inverse", "logdet"], (SQUARE,)), **dict.fromkeys(["movedim", "moveaxis"], (STACK,)),
+    **dict.fromkeys(["inverse", "logdet"], (SQUARE,)), **dict.fromkeys(["moveaxis"], (STACK,)),
     **dict.fromkeys(["nan_to_num", "nansum", "nanmean"], (HOLES,)),
     **dict.fromkeys(["isposinf", "isneginf", "signbit"], (EDGES,)),
     **dict.fromkeys(["vdot", "ger", "column_stack"], (VECTOR, WEIGHTS)),
@@ -32,15 +34,23 @@ ARGUMENTS = {
     "tensordot": (MATRIX, SQUARE), "diagflat": (VECTOR,),
     "take": (MATRIX, PLACES), "take_along_dim": (MATRIX, PLACES), "broadcast_tensors": (MATRIX[:, :1], OTHER),
     "argwhere": (np.array([[0.0, 1.0], [2.0, 0.0]]),), **dict.fromkeys(["clamp_max", "clamp_min"], (MATRIX,)),
-    "unflatten": (STACK.reshape(2, 12),),
+    "unflatten": (STACK.reshape(2, 12),), "matrix_power": (SQUARE,),
 }  # fmt: skip
 MORE = {
     "swapaxes": (0, 1), "swapdims": (0, 1), "clamp_max": (0.3,), "clamp_min": (0.3,), "hsplit": ([2],),
-    "vsplit": (2,), "tensor_split": (2,), "split_with_sizes": ([1, 2], 1), "movedim": (0, 2), "moveaxis": (0, 2),
+    "vsplit": (2,), "tensor_split": (2, -1), "repeat_interleave": (2, 0), "matrix_power": (3,),
+    "split_with_sizes": ([1, 2], 1), "moveaxis": (0, 2),
     "unflatten": (1, (3, 4)), "narrow": (1, 1, 2), "select": (1, 1), "take_along_dim": (1,), "tensordot": (1,),
 }  # fmt: skip
 IN_LISTS = ["concat", "hstack", "vstack", "row_stack", "dstack", "column_stack"]
-IN_WORDS = ["meshgrid", "index_fill", "masked_scatter", "index_put", "index_add"]  # those that need more than x, y, z
+IN_WORDS = [
+    "bernoulli",
+    "pdist",
+    "index_fill",
+    "masked_scatter",
+    "index_put",
+    "index_add",
+]  # those that need more than x, y, z
 
 
 def flat(found):
@@ -50,6 +60,7 @@ def flat(found):
 
 
 @pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:at..nuclear_norm is deprecated")
 @pytest.mark.parametrize("name", sorted(set(INSTEAD) - set(IN_WORDS)))
 def test_what_to_write_gives_what_pytorch_gives(name):
     torch = pytest.importorskip("torch")
@@ -84,3 +95,63 @@ def test_no_function_of_pytorch_is_answered_with_one_of_another_meaning():
         with pytest.raises(AttributeError) as caught:
             getattr(tr, name)
         assert "did you mean" not in str(caught.value)
+
+
+DRAWS = {  # the values for p, n, rate and so on, and the mean that is expected
+    "bernoulli": 0.3, "bernoulli_": 0.3, "normal": 2.0, "normal_": 2.0, "uniform_": 3.0, "random_": 4.5,
+    "exponential_": 0.5, "gumbel_softmax": 1 / 60,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_what_draws_draws_from_the_generator_that_manual_seed_seeds(name):
+    expression = {**INSTEAD, **absent._ELSEWHERE}[name].split(", or p.")[0]
+    x = tr.full((500, 60), 0.3)
+    values = {"x": x, "p": 0.3, "mean": 2.0, "std": 0.5, "size": (500, 60), "a": 1.0, "b": 5.0, "n": 10, "rate": 2.0}
+
+    def drawn():
+        tr.manual_seed(3)
+        return eval(expression, {"tr": tr, "tau": 1.0, **values})
+
+    assert drawn().shape == x.shape
+    assert drawn().float().mean().item() == pytest.approx(DRAWS[name], rel=0.05)
+    np.testing.assert_array_equal(drawn().numpy(), drawn().numpy())
+
+
+def test_no_advice_draws_with_numpy_where_tr_draws():
+    for name, advice in {**absent.NEAR, **absent._ELSEWHERE, **INSTEAD}.items():
+        assert "draw with NumPy" not in advice
+        assert "np.random" not in advice or name in ("Generator", "rng state")
+
+
+FITS = {  # how names begin or end, and which groups may answer them
+    r"set_default\w*": {"defaults", "set_default_dtype"}, r".*Dataset": {"stream", "joined data"},
+    r".*Sampler": {"sampler", "distributed"}, r".*(?<!With)Loss|.*_loss": {"loss"}, r"Lazy.*": {"lazy"},
+    r"is_\w*autocast\w*": {"amp"}, r".*rng_state": {"rng state"}, r".*complex\w*": {"complex"},
+    r"q?u?int\d+": {"quantized"}, r".*LR": {"schedule"},
+    r".*(memory_allocated|cache)": {"device memory"}, r"\w*pool\w*2d": {"layer"},
+}  # fmt: skip
+
+
+def test_a_name_s_advice_is_in_a_group_that_fits_it():
+    for pattern, groups in FITS.items():
+        names = [name for name in absent.NAMES if re.fullmatch(pattern, name) and name not in absent._ELSEWHERE]
+        assert {absent.kind_of(name) for name in names} <= groups, pattern
+
+
+def test_what_is_said_to_be_absent_is_nowhere():
+    rooms = (tr, tr.nn, tr.nn.functional, tr.linalg, tr.nn.utils, tr.nn.init, tr.utils.data, tr.optim.lr_scheduler)
+    found = {name for name in absent.NAMES for room in rooms if name in room.__all__ and name not in absent._ELSEWHERE}
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ConcatDataset", "which sample an index means"), ("hub", "models.from_pytorch"), ("fx", "tr.trace"),
+        ("multiprocessing", "multiprocessing"), ("get_default_dtype", "tr.float32"), ("is_contiguous", "delete it"),
+        ("sdpa_kernel", "delete the line"), ("cov", "x.shape"), ("broadcast_shapes", "np.broadcast_shapes"),
+    ],
+)  # fmt: skip
+def test_a_hint_answers_the_question(name, said):
+    assert said in absent.why("a room", name)

@@ -1,9 +1,10 @@
-"""What changes a parameter: `p.add_(g, alpha=-lr)`, `p -= lr * g`, `p.clamp_(-c, c)`, inside of `tr.no_grad()`.
+"""What changes a parameter or a buffer: `p.add_(g, alpha=-lr)`, `p -= lr * g`, `p.clamp_(-c, c)`, `p[:, 0] = 1`.
 
-No array is written into, since a graph may have saved it: the parameter is bound to a new array, as an optimiser does
-it. So what was made from the parameter before, `p.detach()` or `p[0]`, keeps its values, unlike PyTorch's. For this
-reason only parameters have these methods (leaves that require a gradient, and every `nn.Parameter`): of any other
-tensor one could not tell whether it was to be changed itself or was a view of what was to be changed.
+What requires a gradient changes inside of `tr.no_grad()` only. No array is written into, since a graph may have saved
+it: the parameter is bound to a new array, as an optimiser does it. So what was made from the parameter before,
+`p.detach()` or `p[0]`, keeps its values, unlike PyTorch's. For this reason only a model's state has these methods
+(leaves that require a gradient, every `nn.Parameter`, and the buffers that a module registered): of any other tensor
+one could not tell whether it was to be changed itself or was a view of what was to be changed.
 """
 
 from __future__ import annotations
@@ -24,30 +25,52 @@ from tinyres.refusals.absent import Refused
 Array = Any
 
 
-def is_parameter(tensor: Any) -> bool:
-    """Whether it may be changed: a leaf that requires a gradient, or an `nn.Parameter`, frozen or not."""
-    return tensor.is_leaf and (tensor.node is not None or getattr(type(tensor), "learns", False))
+def is_state(tensor: Any) -> bool:
+    """Whether it may be changed: a leaf that requires a gradient, an `nn.Parameter`, frozen or not, or a buffer."""
+    return tensor.is_leaf and (tensor.node is not None or getattr(type(tensor), "is_state", False))
 
 
-def change(tensor: Any, what: str, array: Array) -> Any:
-    """Bind a parameter to a new array, in the dtype and the memory layout that it has.
+def is_free(tensor: Any, *given: Any) -> bool:
+    """Whether changing it by what is given needs no record."""
+    return not is_recording() or all(getattr(value, "node", None) is None for value in (tensor, *given))
+
+
+def change(tensor: Any, what: str, array: Array, *given: Any) -> Any:
+    """Bind a parameter or a buffer to a new array, made of what is given, in the dtype and the layout that it has.
 
     Raises:
-        RuntimeError: operations are being recorded; ValueError: the array has another shape than the parameter.
+        RuntimeError: the change would have to be recorded.
+        ValueError: the array has another shape. TypeError: it holds fractions, and the buffer integers.
     """
     old = tensor._data
-    if is_recording():
+    if not is_free(tensor, *given):
         raise RuntimeError(
-            f"{what}: a parameter changes only where nothing is recorded; write `with tr.no_grad():` around it"
+            f"{what}: a parameter or a buffer changes only where nothing is recorded; write `with tr.no_grad():` "
+            "around it"
         )
     if np.shape(array) != old.shape:
-        raise ValueError(
-            f"{what}: the result has shape {np.shape(array)}, and the parameter keeps its own, {old.shape}"
-        )
+        raise ValueError(f"{what}: the result has shape {np.shape(array)}, and the tensor keeps its own, {old.shape}")
+    if old.dtype.kind != "f" and getattr(array, "dtype", old.dtype).kind == "f" and what != "copy_":
+        raise TypeError(f"{what}: the result is {array.dtype}, and the buffer holds {old.dtype}; assign a new one")
     new = namespace(old).empty_like(old)
     new[...] = array
     tensor._data = new  # dtype and shape are as before, so the node of the leaf stays
     return tensor
+
+
+def put(tensor: Any, key: Any, value: Any) -> None:
+    """`tensor[key] = value`, for a parameter or a buffer. TypeError: it is neither."""
+    if not is_state(tensor):
+        raise TypeError(
+            "a tensor is a value and cannot be written into; build a new one, e.g. with tr.where(mask, value, x); "
+            "parameters and buffers can be: w[0] = 1 inside `with tr.no_grad():`"
+        )
+    new = tensor._data.copy("K")
+    try:
+        new[tuple(map(_raw, key)) if isinstance(key, tuple) else _raw(key)] = _raw(value)
+    except (IndexError, TypeError, ValueError) as error:
+        raise type(error)(f"p[...] = x: {error}; p has shape {new.shape}, x {np.shape(_raw(value))}") from error
+    change(tensor, "p[...] = x", new, value)
 
 
 def _raw(value: Any) -> Any:
@@ -95,13 +118,13 @@ CHANGES: dict[str, Callable[..., Array]] = {
 
 
 class Changing(Refused):
-    """A method of parameters alone: any other tensor says why it is not written into."""
+    """A method of parameters and buffers alone: any other tensor says why it is not written into."""
 
     def __get__(self, instance: Any, kind: type | None = None) -> Any:
-        if instance is None or not is_parameter(instance):
+        if instance is None or not is_state(instance):
             super().__get__(instance, kind)
         return partial(_changed, instance, self.name)
 
 
 def _changed(tensor: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-    return change(tensor, name, CHANGES[name](tensor._data, *args, **kwargs))
+    return change(tensor, name, CHANGES[name](tensor._data, *args, **kwargs), *args)

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
-from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
-from tinyres.context import is_recording
+from tinyres.autograd.in_place import CHANGES, Changing, is_free, is_state
 from tinyres.refusals import absent
 from tinyres.refusals.absent import Refused
 from tinyres.refusals.arguments import accepted
@@ -46,7 +45,7 @@ def _operator(name: str) -> Callable[..., Any]:
 
 def _in_place(symbol: str, name: str, change: str) -> Callable[..., Any]:
     def call(self: Any, other: Any) -> Any:
-        if not is_recording() and is_parameter(self):
+        if is_state(self) and is_free(self, other):
             return getattr(self, change)(other)
         if self.node is not None and self.node.primitive is None:
             raise TypeError(
@@ -132,16 +131,16 @@ class Operators:
 # Methods with the name of their function, methods with another one, conversions, and what a tensor refuses.
 METHODS = [
     "abs", "add", "all", "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "astype",
-    "bincount", "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal",
-    "div", "dot", "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip",
-    "floor", "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf",
-    "isnan", "le", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
-    "minimum", "mm", "mul", "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros",
-    "nonzero", "norm", "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "roll", "round", "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt",
-    "square", "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
-    "trunc", "unbind", "unsqueeze", "var", "view_as",
+    "bincount", "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div",
+    "dot", "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip", "floor",
+    "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf", "isnan", "le", "log",
+    "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp",
+    "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mul",
+    "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros", "nonzero", "norm", "outer",
+    "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt",
+    "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "std",
+    "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind", "unsqueeze",
+    "var", "view_as",
 ]  # fmt: skip
 RENAMED = {
     "broadcast_to": "expand", "clamp": "clip", "clone": "identity", "reshape_as": "view_as", "view": "reshape",

@@ -173,8 +173,8 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
     if g is None:
         if head.size != 1:
             raise RuntimeError(
-                f"grad: outputs[{i}] has shape {head.shape}; only an output of one element needs no cotangent: "
-                "pass one of that shape (grad_outputs; backward's first argument), or reduce first, e.g. with .sum()"
+                f"grad: outputs[{i}] has shape {head.shape}; only an output of one element needs no gradient of its "
+                "own: pass one of that shape, y.backward(g) or grad(y, x, g), or reduce first, e.g. with .sum()"
             )
         return xp.ones_like(head._data)
     if not isinstance(g, Tensor):

@@ -19,9 +19,11 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.in_place import put
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
+from tinyres.autograd.printing import printed
 from tinyres.context import Context
 from tinyres.refusals.arguments import explain_words
 
@@ -193,8 +195,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 "deepcopy: only leaves can be copied, since a computed tensor belongs to its graph; copy .detach()"
             )
-        made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
-        return made
+        return type(self)(self._data, requires_grad=self.requires_grad)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a leaf: its values in their memory layout, without `.grad`."""
@@ -238,12 +239,11 @@ class Tensor(Methods):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        text = np.array2string(to_device(self._data, "cpu"), separator=", ", precision=4, prefix="tensor(")
+        text = printed(to_device(self._data, "cpu"), "tensor(")
         made = f", made by {self.node.name}" if self.node and self.node.primitive else ""
         return f"tensor({text}, {self.dtype}{made or (', requires_grad' if self.node else '')})"
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError("a tensor is a value and cannot be written into; build a new one, e.g. with tr.where")
+    __setitem__ = put
 
     __hash__ = object.__hash__  # by identity: == is element by element
 

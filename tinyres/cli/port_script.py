@@ -16,7 +16,12 @@ from tinyres.signatures import CONVERT
 
 OURS = ("torch", "tinyres")  # a script that was ported before may be read again
 MAYBE = ", if that is a tensor"
-WRITTEN = "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first"
+WRITTEN = (
+    "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first; part of a "
+    "parameter or a buffer may be assigned inside `with tr.no_grad():`"
+)
+OF_PART = "part of a parameter is assigned: write {0}, inside `with tr.no_grad():`"
+ASSIGNED = {"fill_": "=", "copy_": "=", "add_": "+=", "sub_": "-=", "mul_": "*=", "div_": "/="}
 OTHERS = "is another package; tinyres.data has data sets and transforms, tinyres.models nets that read its weights"
 PICTURES = (
     "is another package: matplotlib draws pictures, plt.imsave('x.png', images[0, 0].numpy(), cmap='gray'); of three "
@@ -80,10 +85,22 @@ def _ends(node: ast.expr) -> tuple[bool, bool]:
     while True:
         if isinstance(node, ast.Call):
             node = node.func
-        elif isinstance(node, ast.Attribute) and node.attr in ("data", "detach"):
+        elif isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in ("data", "detach")):
             node = node.value
         else:
             return of_data, isinstance(node, ast.Attribute) and node.attr == "grad"
+
+
+def _part(node: ast.expr) -> tuple[str, bool]:
+    """Of `w.data[:, 1]`, "w[:, 1]", and whether that is surely part of a parameter; "" where it may be an entry of a
+    list or a dictionary."""
+    if not isinstance(node, ast.Subscript) or _is_key(node.slice):
+        return "", False
+    of = node.value.value if isinstance(node.value, ast.Attribute) and node.value.attr == "data" else node.value
+    sure = of is not node.value or (isinstance(of, ast.Attribute) and of.attr in ("weight", "bias"))
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    sliced = len(inner) > 1 or isinstance(inner[0], ast.Slice)
+    return (ast.unparse(ast.Subscript(of, node.slice, ast.Load())) if sure or sliced else ""), sure
 
 
 def _holders(node: ast.AST) -> list[ast.expr]:
@@ -166,8 +183,11 @@ class Script(ast.NodeVisitor):
             self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...)", mend))
         elif name is None and isinstance(node.func, ast.Attribute) and node.func.attr not in self.own:
             of_data, of_grad = _ends(node.func.value)
-            mend = without(node.func.attr, of_data, of_grad)
-            if self.quiet and node.func.attr in CHANGES and not (of_data or of_grad):
+            mend, (part, _) = without(node.func.attr, of_data, of_grad), _part(node.func.value)
+            if part and not of_grad and node.func.attr in CHANGES:
+                value = ast.unparse(node.args[0]) if node.args else "0"
+                mend = OF_PART.format(f"{part} {ASSIGNED.get(node.func.attr, '=')} {value}")
+            elif self.quiet and node.func.attr in CHANGES and not (of_data or of_grad):
                 mend = ""
             elif not mend and of_data and node.func.attr not in OF_ARRAYS:
                 mend = DATA_READ.format(ast.unparse(node.func.value).removesuffix(".data"))
@@ -210,7 +230,11 @@ class Script(ast.NodeVisitor):
                 self.scalers.add(ast.unparse(target))
             held = isinstance(target, ast.Subscript) and ast.unparse(target.value) in self.holders
             if isinstance(target, ast.Subscript) and not held and not _is_key(target.slice):
-                self.seen.append((node.lineno, f"{ast.unparse(target)} = ...{MAYBE}", WRITTEN))
+                text, (part, sure) = ast.unparse(target), _part(target)
+                if not sure:
+                    self.seen.append((node.lineno, f"{text} = ...{MAYBE}", WRITTEN))
+                elif part != text or not self.quiet:
+                    self.seen.append((node.lineno, f"{text} = ...", OF_PART.format(f"{part} = ...")))
             elif isinstance(node, ast.AugAssign) and _ends(target)[0]:
                 of_grad, text = _ends(target)[1], ast.unparse(target)
                 sign = ast.unparse(node).removeprefix(text).split("=")[0].strip()
@@ -254,6 +278,8 @@ def without(name: str, of_data: bool, of_grad: bool) -> str:
 def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
     """The arguments that what is here does not take."""
     found, _ = reached(name)
+    if name.startswith("nn.init.") and call.args and _part(call.args[0])[0]:
+        yield "w[...]", OF_PART.format(f"{_part(call.args[0])[0]} = ...")
     if name.startswith("nn.init.") and any(isinstance(a, ast.Attribute) and a.attr == "data" for a in call.args):
         yield ".data", "hand over the parameter itself, without .data"
     if name == "compile" and len(call.args) + len(call.keywords) == 1:

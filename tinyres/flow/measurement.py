@@ -21,6 +21,9 @@ SHOWN = 24  # numbers of an array in a printed line
 class Measurement(Mapping[str, Array]):
     """A mapping of names to arrays: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_csv("x.csv")`.
 
+    Names are texts. Where there is one number per block, as in `recording.skip_share()`, integers are places
+    (`flow.Curve`), unless another block is called so.
+
     Attributes:
         name: the instrument, e.g. "path lengths".
         arrays: what was measured, as NumPy arrays.
@@ -43,7 +46,9 @@ class Measurement(Mapping[str, Array]):
 
     def __getitem__(self, key: str) -> Array:
         if key not in self.arrays:
-            raise KeyError(f"{self.name}: nothing called {key!r} was measured; there are {', '.join(self.arrays)}")
+            raise KeyError(
+                f"{self.name}: nothing called {key!r} was measured; there are {', '.join(map(repr, self.arrays))}"
+            )
         return self.arrays[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays.random import Rng, rng_of
+from tinyres.autograd.in_place import is_state
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
 from tinyres.refusals.absent import told
@@ -188,6 +189,11 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
         raise TypeError(
             f"init: needs a tensor, got {type(tensor).__name__}; pass the parameter itself, layer.weight, and not its "
             ".data, which is an array of its values"
+        )
+    if tensor._data.base is not None and not is_state(tensor):
+        raise ValueError(
+            "init: this tensor shows a part of another, which would stay as it is; assign to the part of a parameter, "
+            "w[0] = ..., inside `with tr.no_grad():`"
         )
     rebind(tensor, fill_like(tensor.data, values))
     return tensor

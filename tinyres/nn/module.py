@@ -1,4 +1,4 @@
-"""Module, the base class of layers and models, and Parameter. As in PyTorch, attribute names become keys."""
+"""Module, the base class of layers and models. As in PyTorch, attribute names become keys."""
 
 from __future__ import annotations
 
@@ -12,27 +12,10 @@ from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
+from tinyres.nn.parameter import Buffer, Parameter
 from tinyres.refusals.arguments import Explained, explain_words
 from tinyres.refusals.blame import blame_operand
 from tinyres.refusals.kinds import FLAG
-
-
-class Parameter(Tensor):
-    """A tensor that a module learns: a leaf that requires a gradient, and that `Module.parameters` finds.
-
-    Inside of `tr.no_grad()` it has PyTorch's `add_`, `mul_`, `copy_`, `clamp_`, ..., and `p -= step` changes it; see
-    `tinyres.autograd.in_place`.
-    """
-
-    __slots__ = ()
-    learns = True
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad=requires_grad)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        """A new leaf with the same values, without `.grad`; a parameter in two places is copied once."""
-        return Parameter(self._data, self.requires_grad)
 
 
 class Keys(NamedTuple):
@@ -104,6 +87,8 @@ class Module(Convenient, Hookable, Explained):
                 f"{type(self).__name__}.{name} is a Parameter and cannot become a {type(value).__name__}: assign a "
                 "Parameter, or rebind its values with .data = array"
             )
+        elif name in self._buffers and type(value) is Tensor:
+            value.__class__ = Buffer  # the same tensor, as whoever registers it expects
         object.__setattr__(self, name, value)
 
     def _be_called(self, name: str) -> None:
@@ -111,7 +96,8 @@ class Module(Convenient, Hookable, Explained):
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a buffer: state that moves with the module but is not learned, such as running statistics. It is in the
-        state_dict if `persistent`."""
+        state_dict if `persistent`. It can be changed in place, `m.mean.copy_(x)`, `m.mean[0] = 1`, as a parameter can.
+        """
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
         self._unsaved = (*(n for n in self._unsaved if n != name), *(() if persistent else (name,)))

@@ -26,7 +26,6 @@ from tinyres.ops.elementwise import (
     sign,
     sin,
     sqrt,
-    where,
 )  # fmt: skip
 from tinyres.ops.gathering import *
 from tinyres.ops.indexing import added_at, getitem
@@ -172,9 +171,11 @@ __all__ = [
     "max_pool2d",
     "maximum",
     "mean",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
+    "movedim",
     "mse_loss",
     "mul",
     "multinomial",

@@ -12,7 +12,7 @@ from tinyres_kernels.smooth import FUNCTIONS
 from tinyres.arrays import empty, empty_in_order, kernels_for, namespace, ravel_alike, unravel_like
 from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.elementwise import erf, where, zeros_of
+from tinyres.ops.elementwise import erf, floating, fractions, where, zeros_of
 
 MANY = LEAST // 8  # numbers, of float64 or float32, that a kernel may be worth
 
@@ -75,7 +75,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 @primitive
 def elu_(x, *, alpha):
-    xp = namespace(x)
+    xp, x = namespace(x), fractions(x)
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0))  # one of the two is 0
 
 
@@ -97,7 +97,7 @@ def _smooth(name: str, x: Any) -> Any:
     """f(x), of the activation with this name: a large array's by a kernel, in one pass."""
     lines = ravel_alike(x) if _on_host(x) else None
     if lines is None:
-        return FUNCTIONS[name][0](x)
+        return FUNCTIONS[name][0](fractions(x))
     return unravel_like(kernels_for(x).activation(*lines, empty(lines[0].shape, like=x), Activation(name)), x)
 
 
@@ -112,7 +112,7 @@ def _smooth_dx(name: str, g: Any, x: Any) -> Any:
 @primitive
 def tanh(x):
     """The hyperbolic tangent."""
-    return np.tanh(x) if type(x) is np.ndarray and x.nbytes < LEAST else _smooth("tanh", x)
+    return np.tanh(x) if type(x) is np.ndarray and x.itemsize > 2 and x.nbytes < LEAST else _smooth("tanh", x)
 
 
 @primitive
@@ -194,7 +194,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = math.inf) -> Any:
 @public
 def logsigmoid(x: Any) -> Any:
     """log sigmoid(x) = -softplus(-x): finite where log(sigmoid(x)) underflows."""
-    return -softplus_(-x)
+    return -softplus_(-floating(x))
 
 
 @public

@@ -110,7 +110,7 @@ def tan(input: Any) -> Any:
 @public
 def square(input: Any) -> Any:
     """x^2."""
-    return input * input
+    return input**2
 
 
 @public

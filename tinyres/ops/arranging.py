@@ -8,10 +8,10 @@ from typing import Any
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw
-from tinyres.ops.elementwise import where, zeros_of
+from tinyres.ops.elementwise import where
 from tinyres.ops.indexing import added_at, getitem
 from tinyres.ops.reduction import sum as sum_over
-from tinyres.ops.shape import axes_of, concatenate, expand, permute, reshape, sizes_of, split
+from tinyres.ops.shape import axes_of, concatenate, expand, numel, permute, reshape, sizes_of, split, transpose
 
 
 @public
@@ -80,6 +80,30 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
     return input
 
 
+@public
+def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """The axes `source` at the places `destination`; the others keep their order."""
+    come, go = axes_of(source, input.ndim), axes_of(destination, input.ndim)
+    if len(come) != len(go) or len({*come}) != len(come) or len({*go}) != len(go):
+        raise ValueError(f"movedim: needs as many places as axes, each once, got {source} and {destination}")
+    order = [a for a in range(input.ndim) if a not in come]
+    for place, axis in sorted(zip(go, come, strict=True)):
+        order.insert(place, axis)
+    return permute(input, tuple(order))
+
+
+@public
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Vectors spread over a grid: the k-th result varies along axis k. With indexing="xy" the first two axes swap."""
+    xs = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
+    sizes = tuple(numel(x) for x in xs)
+    grids = [expand(reshape(x, (-1, *(1,) * (len(xs) - 1 - k))), sizes) for k, x in enumerate(xs)]
+    swapped = indexing == "xy" and len(xs) > 1
+    return tuple(transpose(grid, 0, 1) if swapped else grid for grid in grids)
+
+
 # -- diagonals and triangles ----------------------------------------------------------------------------------------
 @public
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
@@ -126,13 +150,18 @@ def trace(input: Any) -> Any:
 @public
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle: the elements [i, j] with j <= i + diagonal, and 0 elsewhere."""
-    return where(_above(input, diagonal), zeros_of(input), input)
+    return where(_above(input, diagonal), _zero(input), input)
 
 
 @public
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle: the elements [i, j] with j >= i + diagonal, and 0 elsewhere."""
-    return where(_above(input, diagonal - 1), input, zeros_of(input))
+    return where(_above(input, diagonal - 1), input, _zero(input))
+
+
+def _zero(x: Any) -> Any:
+    """0 in the dtype of x."""
+    return namespace(raw(x)).zeros((), x.dtype)
 
 
 def _above(x: Any, k: int) -> Any:
@@ -150,6 +179,6 @@ def _diagonal(x: Any, rows: int, columns: int, offset: int) -> tuple[Any, Any]:
 
 
 __all__ = [
-    "chunk", "diag", "diag_embed", "diagonal", "expand_as", "repeat", "roll", "tile", "tril", "triu", "unbind",
-    "view_as",
+    "chunk", "diag", "diag_embed", "diagonal", "expand_as", "meshgrid", "movedim", "repeat", "roll", "tile", "tril",
+    "triu", "unbind", "view_as",
 ]  # fmt: skip

@@ -88,7 +88,19 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def floating(x: Any) -> Any:
     """x, with integers converted to float64: for means and other operations whose result is not an integer."""
-    return x if np.issubdtype(x.dtype, np.floating) else astype(x, np.float64)
+    return x if x.dtype.kind == "f" else astype(x, np.float64)
+
+
+def fitting(value: Any, x: Any) -> Any:
+    """A Python number that takes the place of some of x, as one that leaves x its dtype, if there is one."""
+    if hasattr(value, "dtype") or x.dtype.kind == "f":
+        return value if hasattr(value, "dtype") else float(value)
+    return bool(value) if x.dtype == bool else int(value) if float(value).is_integer() else value
+
+
+def fractions(x: Any) -> Any:
+    """x for a function whose values are fractions: whole numbers as float64. Of small ones, NumPy makes float16."""
+    return x if getattr(x, "itemsize", 8) > 2 or x.dtype.kind == "f" else x.astype(np.float64)
 
 
 @primitive
@@ -103,7 +115,7 @@ move.vjp(x=lambda g, device: move(g, device="cpu" if device == "cuda" else "cuda
 @primitive
 def exp(x):
     """e^x."""
-    return namespace(x).exp(x)
+    return namespace(x).exp(fractions(x))
 
 
 exp.vjp(x=lambda g, y: g * y)
@@ -112,7 +124,7 @@ exp.vjp(x=lambda g, y: g * y)
 @primitive
 def log(x):
     """The natural logarithm."""
-    return namespace(x).log(x)
+    return namespace(x).log(fractions(x))
 
 
 log.vjp(x=lambda g, x: g / x)
@@ -121,7 +133,7 @@ log.vjp(x=lambda g, x: g / x)
 @primitive
 def log1p(x):
     """log(1 + x), exact where x is too small for 1 + x."""
-    return namespace(x).log1p(x)
+    return namespace(x).log1p(fractions(x))
 
 
 log1p.vjp(x=lambda g, x: g / (1 + x))
@@ -130,7 +142,7 @@ log1p.vjp(x=lambda g, x: g / (1 + x))
 @primitive
 def expm1(x):
     """e^x - 1, exact where x is small."""
-    return namespace(x).expm1(x)
+    return namespace(x).expm1(fractions(x))
 
 
 expm1.vjp(x=lambda g, y: g * (y + 1))
@@ -139,13 +151,13 @@ expm1.vjp(x=lambda g, y: g * (y + 1))
 @primitive
 def sin(x):
     """The sine of an angle in radians."""
-    return namespace(x).sin(x)
+    return namespace(x).sin(fractions(x))
 
 
 @primitive
 def cos(x):
     """The cosine of an angle in radians."""
-    return namespace(x).cos(x)
+    return namespace(x).cos(fractions(x))
 
 
 sin.vjp(x=lambda g, x: g * cos(x))
@@ -155,7 +167,7 @@ cos.vjp(x=lambda g, x: -(g * sin(x)))
 @primitive
 def sqrt(x):
     """The square root."""
-    return namespace(x).sqrt(x)
+    return namespace(x).sqrt(fractions(x))
 
 
 sqrt.vjp(x=lambda g, y: g / (2 * y))
@@ -173,6 +185,7 @@ def zeros_of(g):
 @primitive
 def power(x, *, p):
     """x^p for a fixed number p."""
+    x = x.astype(np.int64) if x.dtype.kind == "b" else x
     return x * x if p == 2 else x**p
 
 
@@ -203,7 +216,7 @@ def pow(x: Any, exponent: Any) -> Any:
 @primitive
 def sign(x):
     """-1, 0 or 1; its derivative is 0."""
-    return namespace(x).sign(x)
+    return x if x.dtype.kind == "b" else namespace(x).sign(x)
 
 
 sign.vjp(x=zeros_of)

@@ -10,7 +10,7 @@ from typing import Any
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw
 from tinyres.ops.activation import elu_, sigmoid, softplus, tanh
-from tinyres.ops.elementwise import abs, where
+from tinyres.ops.elementwise import abs, fitting, floating, where
 from tinyres.ops.shape import axes_of, reshape, split
 from tinyres.ops.softmax import softmax
 from tinyres.refusals.wording import describe
@@ -52,7 +52,7 @@ def tanhshrink(input: Any) -> Any:
 @public
 def softmin(input: Any, dim: int | None = None, *, dtype: Any = None) -> Any:
     """softmax(-x) along `dim` (default: the last)."""
-    return softmax(-input, dim, dtype=dtype)
+    return softmax(-floating(input), dim, dtype=dtype)
 
 
 @public
@@ -77,7 +77,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x limited to [min_val, max_val]; unlike in `clip`, the gradient at the bounds is 0."""
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
-    return where(input <= min_val, float(min_val), where(input >= max_val, float(max_val), input))
+    low, high = fitting(min_val, input), fitting(max_val, input)
+    return where(input <= min_val, low, where(input >= max_val, high, input))
 
 
 @public
@@ -101,7 +102,7 @@ def hardswish(input: Any) -> Any:
 @public
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """x for x > threshold, else value."""
-    return where(input <= threshold, float(value), input)
+    return where(input <= threshold, fitting(value, input), input)
 
 
 @public

@@ -11,7 +11,8 @@ import numpy as np
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw, wrap
-from tinyres.ops.elementwise import floating, where
+from tinyres.ops.elementwise import fitting, floating
+from tinyres.ops.elementwise import where as chosen
 from tinyres.ops.indexing import added_at, getitem
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import axes_of, expand, reshape
@@ -52,9 +53,11 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
         return scatter_add(input, dim, index, src)
     number = xp.full(input.shape, -1)  # for each place the number of the element that it receives
     number[key] = xp.arange(prod(key[0].shape)).reshape(key[0].shape)
-    if hasattr(src, "shape") and number.size and key[0].size:
+    if not hasattr(src, "shape"):
+        src = fitting(src, input)
+    elif number.size and key[0].size:
         src = getitem(reshape(_covered(src, key), -1), xp.maximum(number, 0))
-    return where(number >= 0, src, input) if key[0].size else input
+    return chosen(number >= 0, src, input) if key[0].size else input
 
 
 @public
@@ -69,7 +72,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 @public
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """x with `value` where the mask is true."""
-    return where(mask, value, input)
+    return chosen(mask, fitting(value, input), input)
 
 
 @public
@@ -128,6 +131,13 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return tuple(found) if as_tuple else found[0]
 
 
+@public
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where the condition holds, else other; of a condition alone, `nonzero(condition, as_tuple=True)`."""
+    alone = input is None and other is None
+    return nonzero(condition, as_tuple=True) if alone else chosen(condition, input, other)
+
+
 __all__ = [
-    "bincount", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "scatter", "scatter_add",
+    "bincount", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "scatter", "scatter_add", "where",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.operands import array_of
 from tinyres.autograd.tensor import raw
+from tinyres.ops.elementwise import astype
 from tinyres.ops.reduction import named
 from tinyres.ops.reduction import sum as sum_over
 
@@ -150,7 +151,8 @@ def equal(input: Any, other: Any) -> bool:
 
 
 def _values(x: Any) -> Any:
-    return x.detach() if hasattr(x, "detach") else x
+    x = x.detach() if hasattr(x, "detach") else x
+    return astype(x, "int64") if getattr(x, "dtype", None) in ("bool", "uint8") else x  # which have no differences
 
 
 public(isclose)

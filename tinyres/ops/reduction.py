@@ -44,6 +44,11 @@ def typed(x: Any, dtype: Any) -> Any:
     return x if dtype is None else astype(x, dtype)
 
 
+def summable(x: Any, dtype: Any) -> Any:
+    """x in the dtype in which it is summed: int64 for unsigned integers, where NumPy takes uint64."""
+    return typed(x, np.int64 if dtype is None and x.dtype.kind == "u" else dtype)
+
+
 def _is_tall(x):
     """Whether it is a matrix on the processor whose columns a kernel sums faster than NumPy, and more exactly."""
     large = x.ndim == 2 and x.nbytes >= LEAST and x.dtype.kind == "f"
@@ -69,7 +74,7 @@ def sum(
 ) -> Any:
     """The sum over `dim` (an integer, several, or None for all)."""
     axis, keepdims = named(dim, keepdim, axis, keepdims)
-    x = x if dtype is None else astype(x, dtype)
+    x = summable(x, dtype)
     return sum_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
@@ -190,5 +195,5 @@ cumsum_.vjp(x=lambda g, axis: flip(cumsum_(flip(g, axis), axis=axis), axis))
 @public
 def cumsum(x: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> Any:
     """Cumulative sum along `dim` (default: the last)."""
-    x, places = typed(x, dtype), axes_of(one_axis(dim, axis), x.ndim)
+    x, places = summable(x, dtype), axes_of(one_axis(dim, axis), x.ndim)
     return cumsum_(x, axis=places[0]) if places else x

@@ -39,7 +39,12 @@ def numel(input: Any) -> int:
 
 @primitive
 def reshape_(x, *, shape):
-    return x.reshape(shape)
+    try:
+        return x.reshape(shape)
+    except ValueError as error:
+        if "cannot reshape" not in str(error):
+            raise
+        raise ValueError(f"{x.size} elements do not fill the shape {tuple(shape)}") from error  # NumPy forgets the -1
 
 
 reshape_.vjp(x=lambda g, x_shape: reshape(g, x_shape))

@@ -9,7 +9,7 @@ from tinyres_kernels.settings import Softmax
 from tinyres.arrays import empty, kernels_for, memory_order, namespace, ravel_alike, unravel_like
 from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.elementwise import astype, exp
+from tinyres.ops.elementwise import astype, exp, fractions
 from tinyres.ops.reduction import one_axis, sum_
 from tinyres.ops.shape import axes_of
 
@@ -25,6 +25,7 @@ def _rows(axis: tuple[int, ...], *arrays: Any) -> list[Any] | None:
 
 
 def _softmax(x: Any, axis: tuple[int, ...], log: bool) -> Any:
+    x = fractions(x)
     if not x.size:
         return x.copy()
     rows = _rows(axis, x) if x.nbytes >= LEAST else None

@@ -22,9 +22,10 @@ NEAR = {
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
     "attention": "only self-attention is there: nn.TransformerEncoder and nn.TransformerEncoderLayer, causal if asked",
-    "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
-    "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; a gradient is bound anew, "
-    "p.grad = p.grad.clip(-1, 1); elsewhere, use a function that returns a new tensor",
+    "in place": "a tensor is a value and is not written into: use a function that returns a new one; parameters and "
+    "registered buffers have add_, mul_, copy_, clamp_, ..., inside `with tr.no_grad():`, and a part of them is "
+    "assigned there, w[:, 1] = 2.0; a gradient is bound anew, p.grad = p.grad.clip(-1, 1), and a state_dict is handed "
+    "to load_state_dict",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
@@ -42,9 +43,13 @@ NEAR = {
     "export": "models are not exported: tr.save(model.state_dict(), path) writes weights that PyTorch can read as well",
     "distributed": "in your own loop there is one process, so call the model itself, without a wrapper; on several, "
     "mpiexec -n 2 tinyres train resnet --distributed trains",
-    "distributions": "there are no distribution objects: draw with tr.randn or NumPy, and write log p(x) in tensors",
-    "random": "draw with NumPy, rng = np.random.default_rng(0), and hand the numbers over by tr.tensor",
+    "processes": "use Python's own multiprocessing: tensors and modules can be pickled, and each process has a copy",
+    "distributions": "there are no distribution objects: draw with mean + std * tr.randn(shape), tr.rand, tr.randint "
+    "or tr.multinomial, and write log p(x) in tensors",
+    "random": "draw with the generator that tr.rand draws from, rng = tr.manual_seed(0): "
+    "tr.tensor(rng.poisson(rates)), rng.binomial(n, p)",
     "profile": "measure with time.perf_counter; tr.trace shows each operation, and tinyres bench times kernels",
+    "hub": "tinyres.models has nets by name, and models.from_pytorch makes the one whose weights a file holds",
     "device memory": "CuPy manages the GPU: see cupy.get_default_memory_pool() and cupy.cuda",
     "storage": "a tensor is a value: x.numpy() gives its numbers, read-only, and NumPy tells strides and addresses",
     "defaults": "tensors are made on the CPU in float32: move and convert with .to(...)",
@@ -52,7 +57,9 @@ NEAR = {
     "optimiser": "there are SGD, Adam, AdamW and RMSprop: for another, derive from optim.Optimizer and define update",
     "averaging": "average by hand after each step: mean[k] += (w - mean[k]) / n for each entry of model.state_dict()",
     "tensorboard": "tinyres train --log tensorboard writes its files; in your own loop, use tensorboardX.SummaryWriter",
-    "sampler": "DataLoader(shuffle=True) draws at random; for weights, make a Subset of indices drawn with NumPy",
+    "sampler": "DataLoader(shuffle=True) draws at random; for weights, utils.data.Subset(data, "
+    "tr.multinomial(weights, n, replacement=True).tolist())",
+    "joined data": "a data set has a length and an index: of several, write one that says which sample an index means",
     "stream": "a data set has a length and an index: for a stream, loop over your own generator of batches",
     "parametrization": "there is nn.utils.spectral_norm; others are a few lines of your own forward",
     "ragged": "sequences of different lengths: pad with tr.pad, tr.stack them, and mask what was padded",
@@ -75,11 +82,10 @@ NEAR = {
 }
 _BY_KIND = {
     "fft": "fft stft istft",
-    "complex": "complex complex64 complex128 cfloat cdouble view_as_real view_as_complex polar",
-    "sparse": "sparse sparse_coo_tensor sparse_csr_tensor to_sparse SparseAdam EmbeddingBag embedding_bag sparse_",
+    "complex": "complex complex64 complex128 cfloat cdouble view_as_real view_as_complex polar isreal is_complex",
+    "sparse": "sparse sparse_coo_tensor sparse_csr_tensor to_sparse",
     "quantized": "quantization quantize_per_tensor qint8 quint8 ao",
-    "attention": "Transformer TransformerDecoder TransformerDecoderLayer "
-    "multi_head_attention_forward flex_attention sdpa_kernel",
+    "attention": "Transformer TransformerDecoder TransformerDecoderLayer multi_head_attention_forward flex_attention",
     "jit": "jit",
     "bfloat16": "bfloat16",
     "set_default_dtype": "set_default_dtype",
@@ -87,50 +93,51 @@ _BY_KIND = {
     "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng",
     "seeds": "manual_seed_all",
     "amp": "amp autocast GradScaler is_autocast_enabled",
-    "backends": "backends set_float32_matmul_precision",
+    "backends": "backends set_float32_matmul_precision sdpa_kernel",
     "deterministic": "use_deterministic_algorithms are_deterministic_algorithms_enabled",
     "vmap": "vmap func forward_ad",
-    "export": "onnx export fx hub package",
-    "distributed": "distributed DistributedSampler DataParallel parallel SyncBatchNorm multiprocessing share_memory "
-    "share_memory_",
+    "export": "onnx export package",
+    "hub": "hub",
+    "distributed": "distributed DistributedSampler DataParallel parallel SyncBatchNorm",
+    "processes": "multiprocessing share_memory share_memory_",
     "distributions": "distributions",
-    "random": "normal bernoulli binomial poisson gumbel_softmax",
-    "profile": "profiler benchmark",
-    "device memory": "accelerator empty_cache device_count synchronize memory_allocated max_memory_allocated "
-    "Stream current_device get_device_name pin_memory mps",
-    "storage": "storage untyped_storage data_ptr element_size stride is_contiguous is_cuda to_empty",
-    "defaults": "set_default_device set_default_tensor_type get_default_dtype set_printoptions",
+    "random": "binomial poisson",
+    "profile": "profiler benchmark profile",
+    "device memory": "empty_cache device_count synchronize memory_allocated max_memory_allocated "
+    "Stream current_device get_device_name mps",
+    "storage": "storage untyped_storage data_ptr stride",
+    "defaults": "set_default_device set_default_tensor_type",
     "schedule": "CyclicLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
     "optimiser": "Adafactor Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
     "averaging": "swa_utils",
     "tensorboard": "tensorboard",
-    "sampler": "WeightedRandomSampler SubsetRandomSampler RandomSampler SequentialSampler BatchSampler ConcatDataset "
-    "Sampler ChainDataset StackDataset",
-    "stream": "IterableDataset get_worker_info",
+    "sampler": "WeightedRandomSampler SubsetRandomSampler RandomSampler SequentialSampler BatchSampler Sampler",
+    "joined data": "ConcatDataset StackDataset",
+    "stream": "IterableDataset ChainDataset get_worker_info",
     "parametrization": "parametrizations parametrize weight_norm prune stateless fuse_conv_bn_eval",
     "ragged": "rnn nested",
     "windows": "unfold Unfold fold Fold",
     "sampling": "grid_sample affine_grid",
     "loss": "CTCLoss ctc_loss TripletMarginLoss triplet_margin_loss MarginRankingLoss HingeEmbeddingLoss "
-    "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance pdist MultiMarginLoss "
+    "PoissonNLLLoss GaussianNLLLoss MultiMarginLoss "
     "MultiLabelMarginLoss MultiLabelSoftMarginLoss SoftMarginLoss soft_margin_loss poisson_nll_loss gaussian_nll_loss "
     "margin_ranking_loss hinge_embedding_loss multi_margin_loss",
     "layer": "Bilinear bilinear LocalResponseNorm local_response_norm LPPool1d LPPool2d lp_pool2d RReLU rrelu "
     "AlphaDropout alpha_dropout FeatureAlphaDropout MaxUnpool1d MaxUnpool2d max_unpool2d FractionalMaxPool2d "
     "AdaptiveLogSoftmaxWithLoss",
-    "linear algebra": "eig eigvals lstsq pinv pinverse matrix_exp matrix_power matrix_rank cond cross kron trapz "
-    "trapezoid cumulative_trapezoid cov corrcoef lu lu_factor lu_solve triangular_solve cholesky_solve "
-    "cholesky_inverse lobpcg renorm nuclear_norm block_diag cartesian_prod vander",
+    "linear algebra": "eig eigvals lstsq pinv pinverse matrix_exp matrix_rank cond lu lu_factor lu_solve "
+    "triangular_solve cholesky_solve cholesky_inverse lobpcg renorm",
     "rule": "acos arccos acosh arccosh asin arcsin asinh arcsinh atan arctan atanh arctanh atan2 arctan2 sinc digamma "
     "lgamma polygamma mvlgamma erfinv i0 igamma igammac logaddexp2 logcumsumexp cummax cummin",
-    "shuffled": "combinations repeat_interleave atleast_1d atleast_2d atleast_3d PixelUnshuffle pixel_unshuffle "
-    "ChannelShuffle channel_shuffle",
+    "shuffled": "combinations cartesian_prod block_diag vander cross cumulative_trapezoid atleast_1d atleast_2d "
+    "atleast_3d ChannelShuffle channel_shuffle",
     "ordered": "median nanmedian quantile nanquantile kthvalue mode",
     "counted": "histc histogram unique unique_consecutive searchsorted bucketize isin gcd lcm nextafter frexp "
-    "bitwise_left_shift bitwise_right_shift isreal is_complex promote_types can_cast broadcast_shapes",
-    "tape": "profile saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
+    "bitwise_left_shift bitwise_right_shift corrcoef",
+    "tape": "saved_tensors_hooks grad_fn",
     "Size": "Size",
-    "layout": "channels_last channels_last_3d contiguous_format preserve_format memory_format strided layout",
+    "layout": "channels_last channels_last_3d contiguous_format preserve_format memory_format strided layout "
+    "is_contiguous",
     "lazy": "LazyLinear LazyConv1d LazyConv2d LazyConvTranspose1d LazyConvTranspose2d LazyBatchNorm1d LazyBatchNorm2d "
     "LazyInstanceNorm1d LazyInstanceNorm2d UninitializedParameter",
     "native": "cpp_extension compiled_with_cxx11_abi",
@@ -154,13 +161,31 @@ _ELSEWHERE = {
     "detect_anomaly": "with tr.detect_anomaly():", "set_detect_anomaly": "with tr.detect_anomaly():",
     "manual_seed": "tr.manual_seed(seed), which is enough for every device",
     "is_tensor": "isinstance(x, tr.Tensor)", "nelement": "x.numel()", "ndimension": "x.dim()",
+    "element_size": "x.dtype.itemsize",
+    "is_cuda": "x.device == 'cuda'", "accelerator": "tr.cuda.is_available()", "get_default_dtype": "tr.float32",
+    **{name: f"np.{name}(...)" for name in ("promote_types", "can_cast", "broadcast_shapes")},
+    "normal": "mean + std * tr.randn(size)", "PairwiseDistance": "(x - y + 1e-6).norm(dim=-1)",
+    "gumbel_softmax": "tr.softmax((x - tr.log(-tr.log(tr.rand(x.shape)))) / tau, dim=-1)",
+    "pin_memory": "x itself, since copies to a GPU need no pinned memory",
+    "to_empty": "model.to(device): layers are made with their weights",
+    "register_load_state_dict_post_hook": "what the hook does after model.load_state_dict(state)",
+    "fx": "tr.trace(f), which shows each operation", "SparseAdam": "optim.Adam(params), since gradients are dense",
+    "EmbeddingBag": "nn.Embedding(n, d)(x).mean(dim=1)", "embedding_bag": "nn.functional.embedding(x, w).mean(dim=1)",
+    "sparse_": "p.normal_(0, std).mul_(tr.rand(p.shape) >= sparsity) inside `with tr.no_grad():`",
+    "PixelUnshuffle": "nn.functional.pixel_unshuffle(x, r)", "pixel_unshuffle": "nn.functional.pixel_unshuffle(x, r)",
+    "CosineSimilarity": "nn.functional.cosine_similarity(x, y)",
+    "bernoulli_": "(tr.rand(x.shape) < p).to(x.dtype)", "random_": "tr.randint(0, n, x.shape)",
+    "normal_": "mean + std * tr.randn(x.shape), or p.normal_() of a parameter inside `with tr.no_grad():`",
+    "uniform_": "a + (b - a) * tr.rand(x.shape), or p.uniform_() of a parameter inside `with tr.no_grad():`",
+    "exponential_": "-tr.log(1 - tr.rand(x.shape)) / rate",
+    "cauchy_": "tr.tan(tr.pi * (tr.rand(x.shape) - 0.5))",
     "type": "x.dtype, x.to(dtype)",
     "Variable": "x itself: every tensor is what a Variable was",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
     "set_submodule": "setattr(model, name, module)", "Softmax2d": "nn.Softmax(dim=1)",
     "where": "tr.where(condition, x, y)", "is_floating_point": "x.dtype in (tr.float32, tr.float64)",
-    "finfo": "np.finfo(x.dtype)", "iinfo": "np.iinfo(x.dtype)", "result_type": "np.result_type(x.dtype, y.dtype)",
+    "result_type": "np.result_type(x.dtype, y.dtype)",
     "testing": "np.testing.assert_allclose(x.numpy(), y.numpy())", "new_tensor": "tr.tensor(values, dtype=x.dtype)",
     "solve_triangular": "tr.linalg.solve(x, y)", "multi_dot": "x @ y @ z", "upsample": "nn.functional.interpolate(x)",
     **{name: f"tr.linalg.{name}(x)" for name in ("svd", "qr", "cholesky", "det", "slogdet")},

@@ -35,9 +35,9 @@ def test_a_curve_is_read_by_name_by_place_and_as_an_array():
     assert (norms > 0).all()
     assert "1" in norms
     assert "7" not in norms
-    with pytest.raises(KeyError, match="there is no block called '7'; there are 0, 1, 2"):
+    with pytest.raises(KeyError, match="there is no block called '7'; there are '0', '1', '2'"):
         norms["7"]
-    assert repr(norms).startswith("the gradient at the blocks' outputs by block: {0: ")
+    assert repr(norms).startswith("the gradient at the blocks' outputs by block: {'0': ")
 
 
 def test_shares_are_named_by_residual_connection():
@@ -172,3 +172,27 @@ def test_curves_of_nets_of_different_depths_have_no_quotient():
     ):
         a / b
     assert (a[-3:] / b[-3:]).tolist() == [1, 1, 1]
+
+
+def test_an_integer_that_is_another_block_s_name_is_refused():
+    """In nn.Sequential the names are numbers: in every curve of a recording."""
+    blocks = [nn.Residual(nn.Sequential(nn.Linear(3, 3, rng=k), nn.Tanh())) for k in range(4)]
+    net = nn.Sequential(nn.Linear(2, 3, rng=8), nn.Tanh(), *blocks, nn.Linear(3, 1, rng=9))
+    with flow.record(net) as recording:
+        net(tr.ones(1, 2)).sum().backward()
+    share = recording.skip_share()
+    assert "{'2': " in str(share)
+    for curve in (share, recording.gradient_norms()):
+        names = list(curve)
+        for place, name in enumerate(names):
+            assert curve[name] == curve.numpy()[place]
+            assert curve[place - len(names)] == curve.numpy()[place]
+            if str(place) in names and name != str(place):
+                with pytest.raises(KeyError, match=rf"write \['{place}'\] for the name, .numpy\(\)\[{place}\] for the"):
+                    curve[place]
+            else:
+                assert curve[place] == curve.numpy()[place]
+    with pytest.raises(KeyError, match="is a place, and also the name of another"):
+        share[2]
+    with pytest.raises(KeyError, match="called 'x'; there are '2', '3', '4', '5'"):
+        share["x"]

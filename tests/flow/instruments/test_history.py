@@ -263,5 +263,5 @@ def test_nothing_recorded_and_bad_arguments():
     recording = flow.record(model)
     with recording:
         pass
-    with pytest.raises(KeyError, match="nothing called 'norms' was measured; there are forward_norm"):
+    with pytest.raises(KeyError, match="nothing called 'norms' was measured; there are 'forward_norm'"):
         recording.history()["norms"]

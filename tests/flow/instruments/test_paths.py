@@ -237,7 +237,7 @@ def test_arguments_are_checked_as_in_grad():
     rng = np.random.default_rng(0)
     model, x = chain(rng), draw(rng, 6, 5)
     y = model(x)
-    with pytest.raises(RuntimeError, match="only an output of one element needs no cotangent"):
+    with pytest.raises(RuntimeError, match="only an output of one element needs no gradient of its own"):
         paths(y, x)
     with pytest.raises(ValueError, match=r"grad_outputs\[0\] has shape \(5, 6\)"):
         paths(y, x, np.ones((5, 6)))

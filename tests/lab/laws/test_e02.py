@@ -1,5 +1,7 @@
 """E2: the depth law of plain nets, at its own settings and at others, and what breaks it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,15 @@ def test_the_figure_says_what_is_predicted_and_what_is_measured():
     figure = Figure()
     e02_depth.e02_figure.draw_one(figure, {cases[0]: curves[cases[0]]})
     assert "predicted χ = " in figure.axes[0].get_legend().get_texts()[0].get_text()
+
+
+def test_the_sentence_names_the_settings_that_its_numbers_depend_on():
+    """Whoever sets them finds the same χ."""
+    text = e02_depth.said_of({case: case.gradient(e02_depth.DEPTH) for case in e02_depth.CASES})
+    s_b2, low, at_low, high, at_high = map(
+        float, re.search(r"s_b² = (\S+), χ goes from (\S+) at s_w² = (\S+) to (\S+) at ([\d.]+);", text).groups()
+    )
+    for chi, s_w2 in ((low, at_low), (high, at_high)):
+        assert e02_depth.Case("tanh", s_w2, s_b2).chi == pytest.approx(chi, rel=0.01)
+    assert {case.s_b2 for case in e02_depth.CASES if (case.activation, case.s_w2) in e02_depth.OTHERS} == {0.0}
+    assert text.endswith("both with s_b² = 0.")

@@ -17,6 +17,9 @@ from tinyres.flow.measurement import Measurement
 class Curve(NDArrayOperatorsMixin, Measurement):
     """One number per block, by name and by place: `norms["blocks.0"]`, `norms[0]`, `norms[-3:]`, `norms.items()`.
 
+    A text is a name, an integer a place. Where the blocks are called "2", "3", ..., as in nn.Sequential, the integer 2
+    could mean either, and is refused: `share["2"]` is the block of that name, `share.numpy()[2]` the third.
+
     It is a mapping of names to numbers, and computes like a NumPy array, whose methods it has: `norms.max()`. Products
     and quotients, as `norms / norms[-1]`, keep the names; `np.log(norms)` is an array. `norms.plot()` draws it,
     `flow.plot({"plain": a, "residual": b})` draws several.
@@ -44,11 +47,18 @@ class Curve(NDArrayOperatorsMixin, Measurement):
         return self.arrays[self.quantity]
 
     def __getitem__(self, key: Any) -> Any:
-        if not isinstance(key, str):
-            return self.numpy()[key]
         names = self.labels[self.axis]
+        if not isinstance(key, str):
+            if isinstance(key, (int, np.integer)) and str(key) in names and names[key : key + 1] != [str(key)]:
+                raise KeyError(
+                    f"{self.name}: {key} is a place, and also the name of another {self.axis}: write ['{key}'] for the "
+                    f"name, .numpy()[{key}] for the place; the names are {', '.join(map(repr, names))}"
+                )
+            return self.numpy()[key]
         if key not in names:
-            raise KeyError(f"{self.name}: there is no {self.axis} called {key!r}; there are {', '.join(names)}")
+            raise KeyError(
+                f"{self.name}: there is no {self.axis} called {key!r}; there are {', '.join(map(repr, names))}"
+            )
         return float(self.numpy()[names.index(key)])
 
     def __iter__(self) -> Iterator[str]:
@@ -89,7 +99,9 @@ class Curve(NDArrayOperatorsMixin, Measurement):
         return repr(self)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name or 'model'}: {value:.4g}" for name, value in self.items())
+        shown = ", ".join(
+            f"{repr(name) if name.isdigit() else name or 'model'}: {value:.4g}" for name, value in self.items()
+        )
         return f"{self.name} by {self.axis}: {{{shown}}}"
 
     def plot(self, figure: Any = None, *, ax: Any = None, label: str = "") -> Any:

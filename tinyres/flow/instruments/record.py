@@ -118,7 +118,8 @@ class Recording(Observer):
 
     def skip_share(self) -> Curve:
         """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0, or with a warning if its input
-        needs no gradient.
+        needs no gradient. In an nn.Sequential the names are numbers: `share["2"]` is the block called 2, and
+        `share.numpy()[0]` the first.
 
         Raises:
             ValueError: nothing has been recorded yet, or the gradient passed no residual connection.

@@ -176,7 +176,7 @@ def signal_laws(case: Case, variances: Any, width: int) -> list[Law]:
 
 
 # Those without tanh that the sentence names.
-OTHERS = {("sigmoid", 1.0): "a sigmoid at s_w² = 1", ("relu", 2.0): "He's ReLU"}
+OTHERS = {("sigmoid", 1.0): "a sigmoid at s_w² = 1", ("relu", 2.0): "He's ReLU, both with s_b² = 0"}
 
 
 def said_of(curves: dict[Case, Any]) -> str:
@@ -186,7 +186,7 @@ def said_of(curves: dict[Case, Any]) -> str:
     off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
     text = f"In all {len(curves)} kinds of nets a layer multiplies the squared gradient by χ, and {DEPTH} layers by "
     text += f"its power: each layer's factor is within {100 * np.expm1(off):.2g} % of the predicted χ. "
-    text += f"With tanh, χ goes from {factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} "
+    text += f"With tanh and s_b² = {tanh[0].s_b2:g}, χ goes from {factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} "
     text += f"to {factor[tanh[-1].name]:.3g} at {tanh[-1].s_w2:g}"
     others = [
         f"{factor[case.name]:.3g} for {OTHERS[place]}"

@@ -51,6 +51,20 @@ export function listen(store: Store, target: EventTarget): void {
   });
 }
 
+/** After a choice by pointer the focus goes back to the stage, so that letters are shortcuts again: in a list they would
+ * look for an entry. Whoever chooses by keys keeps the list and its keys. */
+export function release(target: EventTarget & ParentNode): void {
+  let pointed: EventTarget | null = null;
+  const noted = (event: Event): void => void (pointed = event.composedPath()[0] ?? null);
+  target.addEventListener("pointerdown", noted);
+  target.addEventListener("keydown", () => (pointed = null));
+  target.addEventListener("change", (event) => {
+    const at = event.composedPath()[0];
+    if (!(at instanceof HTMLSelectElement) || at !== pointed) return;
+    target.querySelector("main")?.focus({ preventScroll: true });
+  });
+}
+
 function act(store: Store, key: string): boolean {
   const view = VIEWS[key];
   if (view !== undefined && store.state.lab === "net") return done(store.set({ view }));

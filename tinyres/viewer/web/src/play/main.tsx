@@ -4,7 +4,7 @@ import { render } from "preact";
 
 import { App } from "./App";
 import { spareSliders } from "../pinch";
-import { listen, player } from "./keys";
+import { listen, player, release } from "./keys";
 import { Store } from "./store";
 import { recording, socket } from "./wire";
 
@@ -33,6 +33,7 @@ function start(root: HTMLElement): void {
   });
   player(store);
   listen(store, document);
+  release(document);
   spareSliders(document);
   if (recorded === null) {
     addEventListener("hashchange", () => store.readAddress());

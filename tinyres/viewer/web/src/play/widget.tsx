@@ -4,7 +4,7 @@ import { render as draw } from "preact";
 
 import { App } from "./App";
 import { spareSliders } from "../pinch";
-import { listen, player } from "./keys";
+import { listen, player, release } from "./keys";
 import { Store } from "./store";
 import { STYLE } from "./style";
 import { widget, type Model } from "./wire";
@@ -32,6 +32,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   });
   player(store);
   listen(store, root);
+  release(root);
   spareSliders(root);
   store.begin();
   return () => {
