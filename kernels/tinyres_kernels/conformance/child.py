@@ -121,7 +121,7 @@ class Child:
         """The finding, or how it came to nothing. `more`: seconds that compiling may take, besides the limit."""
         within = self.limit + more
         try:
-            self._line.send((case, how))
+            self._line.send((case, how, self.how))
             left = within
             if within > PATIENT and not self._line.poll(PATIENT):
                 left = within - PATIENT
@@ -200,10 +200,10 @@ def _serve(line: Connection, place: str, printed: Path, last: Path) -> None:
     made: dict[tuple[str, Adapt], Callable[..., Any]] = {}
     with suppress(EOFError):
         while True:
-            case, how = line.recv()
+            case, how, own = line.recv()
             key = case.op.name, how
             if key not in made:
-                made[key] = adapted(kernel, case.op.name, how)
+                made[key] = adapted(kernel, case.op.name, how, own)
             try:
                 line.send(examine(made[key], case, told))
             except Exception as error:  # what the kernel raises is in the finding: this is the checker's own

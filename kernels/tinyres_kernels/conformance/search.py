@@ -114,7 +114,7 @@ def here(kernel: Kernel, op: str, adapt: Adapt) -> Probe:
     def probe(case: Case, how: Adapt | None) -> Finding:
         how = how or adapt
         if how not in made:
-            made[how] = adapted(kernel, op, how)
+            made[how] = adapted(kernel, op, how, adapt)
         return examine(made[how], case)
 
     return probe
