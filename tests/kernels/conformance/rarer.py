@@ -116,7 +116,7 @@ RARER = {
         "",
     ),
     "square": ("matmul", turned_where_square, "as many terms as columns", ""),
-    "ties": ("max_pool2d", last_of_equal, "a kernel of several taps", "Of equal numbers in a window it takes the last"),
+    "ties": ("max_pool2d", last_of_equal, "equal maxima in a window", "Of equal numbers in a window it takes the last"),
     "one pixel": ("batch_norm", no_variance_of_one_pixel, "training=True and pixels = 1", ""),
     "a vector's weight decay": (
         "sgd",
