@@ -136,13 +136,15 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
     Raises ValueError for another shape or number of arrays, and for a dtype of fewer digits.
     """
     written: dict[str, Array] = {}
-    now = OPERATIONS[op].written(given[-1])  # batch norm's statistics are read in evaluation
     for name, a in zip(OPERATIONS[op].arrays, given, strict=False):
-        if name in OPERATIONS[op].writes and (name in now or isinstance(a, Running)):
+        if name in OPERATIONS[op].writes:
             parts = zip(a._fields[3:], a[3:], strict=True) if isinstance(a, Running) else [(name, a)]
             written |= {part: one for part, one in parts if one is not None}
-    names, places = list(written), list(written.values())
     results = list(came) if isinstance(came, tuple | list) else [came]
+    if len(results) != len(written):  # in evaluation batch norm's statistics are read, and need not be returned
+        now = OPERATIONS[op].written(given[-1])
+        written = {name: a for name, a in written.items() if name in now}
+    names, places = list(written), list(written.values())
     if len(results) != len(places):
         raise ValueError(
             f"the kernel returned {len(results)} array{'s' * (len(results) != 1)}, needed {len(places)}, in this "
