@@ -19,8 +19,8 @@ def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) ->
     """The mean is off by a rounding of the numbers that it is of, and each difference from it by as much.
 
     The variance is as uncertain as the numbers are themselves: one rounding of each changes it by up to 2 kappa of its
-    own, kappa = |x| / spread being its condition number (Chan, Golub & LeVeque 1983, "Algorithms for computing the
-    sample variance"). Two passes and Welford's update are within that; E[x^2] - E[x]^2 is off by kappa^2.
+    own, kappa = |x| / spread being its condition number. Two passes and Welford's update are within that;
+    E[x^2] - E[x]^2 is off by kappa^2.
     """
     x, scale = inputs["x"], expected["scale"][:, None]
     weight, bias = abs(inputs.get("weight", np.ones(1))), abs(inputs.get("bias", np.zeros(1)))
