@@ -28,7 +28,7 @@ class Context:
         recording: put operations on the tape, if one of their inputs requires a gradient.
         observers: who is told about operations and backward passes.
         path: the dotted name of the running module, "block3.conv1"; "" in the root module, None outside of modules.
-        kernels: the kernel set that `tr.kernels` forces; None leaves the choice to `arrays.kernels_for`.
+        kernels: the kernel set that `tr.kernels` forces, or its name; None leaves the choice to `arrays.kernels_for`.
         replaying: a function runs for the second time, for its gradient, as `tr.checkpoint` has it. Then it must have
             no side effects: batch norm, for one, does not update its running statistics again.
     """
@@ -36,7 +36,7 @@ class Context:
     recording: bool = True
     observers: tuple[Observer, ...] = ()
     path: str | None = None
-    kernels: str | None = None
+    kernels: Any = None
     replaying: bool = False
 
     def replaced(self, changes: Mapping[str, Any]) -> Context:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,6 +140,39 @@ def test_an_unknown_rung_is_refused():
     with (
         pytest.raises(ValueError, match="no kernel set called 'gpu'; there are reference, im2col, cpu"),
         tr.kernels("gpu"),
+    ):
+        pass
+
+
+def test_kernels_of_ones_own_serve_a_net_and_im2col_does_the_rest():
+    """Behind the contract, which answers the empty batch; the backward pass outside of the block uses them as well."""
+    called = []
+
+    def avg_pool2d(x, out, s):
+        called.append("forward")
+        dispatch.kernel_module("im2col").avg_pool2d(x, out, s)
+
+    def avg_pool2d_dx(g, out, s):
+        called.append("backward")
+        dispatch.kernel_module("im2col").avg_pool2d_dx(g, out, s)
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.AvgPool2d(2), nn.Flatten()).to("float64")
+    x = np.random.default_rng(0).standard_normal((2, 1, 4, 4))
+    with tr.kernels("im2col"):
+        (expected,) = tr.grad((net(tr.tensor(x)) ** 2).sum(), [net[0].weight])
+    with tr.kernels(SimpleNamespace(avg_pool2d=avg_pool2d, avg_pool2d_dx=avg_pool2d_dx)):
+        loss = (net(tr.tensor(x)) ** 2).sum()
+        assert net(tr.tensor(x[:0])).shape == (0, 2)
+    assert called == ["forward"]
+    (found,) = tr.grad(loss, [net[0].weight])
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    assert called == ["forward", "backward"]
+
+
+def test_an_object_without_a_kernel_is_refused():
+    with (
+        pytest.raises(ValueError, match="has no function that is called after an operation, such as conv2d"),
+        tr.kernels(SimpleNamespace(my_conv=print)),
     ):
         pass
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from tinyres_kernels.checked import KernelDisagreement, checked
-from tinyres_kernels.contract import OPERATIONS
+from tinyres_kernels.contract import OPERATIONS, kernel
 
 from tinyres.context import context, current
 
@@ -97,6 +97,8 @@ def kernels_for(*arrays: Any) -> Any:
     kernels_for(x, w).conv2d(x, w, out, ...)
     """
     forced = current().kernels
+    if isinstance(forced, SimpleNamespace):
+        return forced
     if forced == CHECK:
         return _checked(_fastest(*arrays))
     if forced == "cpu":
@@ -115,6 +117,18 @@ def _fastest(*arrays: Any) -> str:
     return "cuda" if all(map(_on_gpu, arrays)) and _has_numba_cuda() else "im2col"
 
 
+def _own(kernels: object) -> SimpleNamespace:
+    """The kernel set of somebody's own functions, completed."""
+    own = {name: kernel(name, getattr(kernels, name)) for name in OPERATIONS if hasattr(kernels, name)}
+    if not own:
+        raise ValueError(
+            f"kernels: {getattr(kernels, '__name__', type(kernels).__name__)} has no function that is called after an "
+            f"operation, such as conv2d(x, w, out, s); there are {', '.join(OPERATIONS)}"
+        )
+    library = kernel_module("im2col")
+    return SimpleNamespace(**{name: own.get(name, getattr(library, name)) for name in OPERATIONS})
+
+
 def _named(name: str) -> Any:
     return _GPU_SETS[name]() if name in _GPU_SETS else kernel_module(name)
 
@@ -130,8 +144,11 @@ def _on_gpu(array: Any) -> bool:
 
 
 @contextmanager
-def kernels(name: str) -> Iterator[None]:
+def kernels(name: str | object) -> Iterator[None]:
     """Force a kernel set inside the block: `with tr.kernels("reference"): ...`.
+
+    A module or an object of your own will do: its functions serve the operations that they are named after, behind the
+    contract, and `im2col` those that it has none for.
 
     "check" runs the kernels that would run anyway and compares each result with `im2col` in float64; a convolutional
     net then takes some eight times as long, a tiny one longer.
@@ -140,10 +157,14 @@ def kernels(name: str) -> Iterator[None]:
     the block. Sums of cotangents and optimiser steps belong to no forward: the block they run in decides.
 
     Raises:
-        ValueError: there is no such kernel set.
+        ValueError: there is no such kernel set, or an object has no kernel at all.
         ModuleNotFoundError: "check" needs hypothesis, which is missing.
         KernelDisagreement: under "check", a kernel's result is wrong.
     """
+    if not isinstance(name, str):
+        with context(kernels=_own(name)):
+            yield
+        return
     if name not in (*KERNEL_SETS, *_GPU_SETS, CHECK):
         raise ValueError(
             f"kernels: no kernel set called {name!r}; there are {', '.join(KERNEL_SETS)}, on a GPU "

@@ -84,7 +84,7 @@ class Segment:
     generators: list[tuple[np.random.Generator, Any]]
     states: dict[int, tuple[Any, list[Any]]]
     path: str | None
-    kernels: str | None
+    kernels: Any
 
     def run(self, node: Node) -> Node | None:
         """Run the function again, recorded, on the original nodes. Returns the node of its output."""

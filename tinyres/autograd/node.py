@@ -45,7 +45,7 @@ class Node:
     shape: tuple[int, ...]
     dtype: Any
     path: str | None
-    kernels: str | None
+    kernels: Any
     roles: tuple[str, ...] | None
     owner: weakref.ref[Any] | None
     hooks: Any

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres_kernels.conformance.declare import Op
+from tinyres_kernels.conformance.fences import Overrun, between_guards, overruns
+from tinyres_kernels.conformance.gate import gated
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
@@ -39,8 +41,10 @@ class Adapt(NamedTuple):
 AS_SPECIFIED = Adapt()
 
 
-def adapted(kernel: Kernel, op: str, how: Adapt) -> Kernel:
-    """The kernel as one that takes what `check` hands over.
+def adapted(kernel: Kernel, op: str, how: Adapt, own: Adapt | None = None) -> Kernel:
+    """The kernel as one that takes what `check` hands over, behind the gate through which every call goes.
+
+    own: what its author says that it takes, where `how` is merely tried: what it is handed must fit in both readings
 
     Raises ValueError, saying what to do, for a layout that the operation does not have, and for a library that is not
     installed or has no `from_dlpack`.
@@ -50,6 +54,8 @@ def adapted(kernel: Kernel, op: str, how: Adapt) -> Kernel:
         made = _of_library(made, op, how.arrays)
     elif how.returned:
         made = _returning(made, op)
+    layouts = dict.fromkeys((how.layout, (own or how).layout))
+    made = gated(made, op, [_turned_back(op) if layout == "nchw" else {} for layout in layouts])
     if how.layout == "nchw":
         made = _channels_first(made, op)
     return made
@@ -61,9 +67,13 @@ def turns(op: Op) -> dict[str, tuple[int, ...]]:
     made: dict[str, tuple[int, ...]] = {}
     for arg in op.arguments(op.family.plain):
         axes = tuple(shapes[arg.shape]) if arg else ()
-        if arg and len(axes) == 4:
+        if arg and {"kh", "w", "ow"} & set(axes):  # attention has four axes, too, and no images
             made[arg.name] = FIRST["hwio" if axes[0] == "kh" else "nhwc"]
     return made
+
+
+def _turned_back(op: str) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(int(i) for i in np.argsort(order)) for name, order in turns(OPS[op]).items()}
 
 
 def _channels_first(kernel: Kernel, op: str) -> Kernel:
@@ -76,7 +86,8 @@ def _channels_first(kernel: Kernel, op: str) -> Kernel:
         arrays = dict(zip(OPERATIONS[op].arrays, given, strict=False))
         with _copies() as copy:
             kernel(
-                *(copy(a, turned[name]) if name in turned else a for name, a in arrays.items()), *_settings(op, given)
+                *(copy(name, a, turned[name]) if name in turned else a for name, a in arrays.items()),
+                *_settings(op, given),
             )
 
     return call
@@ -87,12 +98,16 @@ def _settings(op: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _copies() -> Iterator[Callable[[Array, tuple[int, ...]], Array]]:
-    """Copies with other axes. What they hold in the end is brought back, however the block ends."""
+def _copies() -> Iterator[Callable[[str, Array, tuple[int, ...]], Array]]:
+    """Copies with other axes, between guards as the arrays themselves are. What they hold in the end is brought back,
+    however the block ends; Overrun says that a guard was written to."""
     made: list[tuple[Array, Array, tuple[int, ...]]] = []
+    buffers: dict[str, Array] = {}
 
-    def copy(a: Array, order: tuple[int, ...]) -> Array:
-        turned = np.ascontiguousarray(a.transpose(order))
+    def copy(name: str, a: Array, order: tuple[int, ...]) -> Array:
+        shape = tuple(a.shape[i] for i in order)
+        buffers[name], turned = between_guards(shape, a.dtype)
+        turned[...] = a.transpose(order)
         turned.flags.writeable = a.flags.writeable
         made.append((a, turned, order))
         return turned
@@ -103,6 +118,8 @@ def _copies() -> Iterator[Callable[[Array, tuple[int, ...]], Array]]:
         for a, turned, order in made:
             if a.flags.writeable:
                 a[...] = turned.transpose(np.argsort(order))
+    if beyond := overruns(buffers):
+        raise Overrun(beyond)
 
 
 def _returning(kernel: Kernel, op: str) -> Kernel:
@@ -123,8 +140,11 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
         if name in OPERATIONS[op].writes:
             parts = zip(a._fields[3:], a[3:], strict=True) if isinstance(a, Running) else [(name, a)]
             written |= {part: one for part, one in parts if one is not None}
-    names, places = list(written), list(written.values())
     results = list(came) if isinstance(came, tuple | list) else [came]
+    if len(results) != len(written):  # in evaluation batch norm's statistics are read, and need not be returned
+        now = OPERATIONS[op].written(given[-1])
+        written = {name: a for name, a in written.items() if name in now}
+    names, places = list(written), list(written.values())
     if len(results) != len(places):
         raise ValueError(
             f"the kernel returned {len(results)} array{'s' * (len(results) != 1)}, needed {len(places)}, in this "

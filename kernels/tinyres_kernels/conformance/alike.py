@@ -1,19 +1,21 @@
-"""What a case needs that no setting says: two equal sizes, one that is 1, or more elements than some number."""
+"""What a case needs that no setting says: sizes that are equal or differ, windows that overlap, many elements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import PLURALS, Case
+from tinyres_kernels.conformance.declare import PLURALS, RESIZED, Case
 from tinyres_kernels.conformance.examine import RIGHT, Finding
+from tinyres_kernels.conformance.plainer import Examine, redrawn
 from tinyres_kernels.conformance.tails import resized
 
 MANY, FEWEST = 32, 2  # elements that some kernels stop at; failing cases that must show it
 WIDE = 5  # of the other sizes, where one is looked at that is 1
-Examine = Callable[[Case], Finding]
+NOT_SQUARE = {"kernel": "a kernel that is not square", "hw": "an image that is not square"}
 
 
 def equal(examine: Examine, small: Finding) -> tuple[str, str] | None:
@@ -40,6 +42,48 @@ def alone(examine: Examine, small: Finding) -> list[str]:
         if all(_right(examine, resized(wide, key, 0, n)) for n in (2, 3)) and examine(wide).signs & small.signs:
             found.append(key)
     return found
+
+
+def not_square(examine: Examine, small: Finding, seen: Sequence[Finding]) -> list[str]:
+    """Pairs of sizes that have to differ, in words: it is right where both are the larger one, or both the smaller, and
+    nothing that was seen to fail in this way has equal ones."""
+    found = []
+    for key, noun in NOT_SQUARE.items():
+        pair = small.case.structure.get(key)
+        like = [f.case.structure.get(key, (1, 2)) for f in seen if small.sign in f.signs and not f.case.put]
+        if pair is None or any(one[0] == one[1] for one in [pair, *like]):
+            continue
+        squares = [
+            _around(small.case, key, (side, side), (side + more, side + less))
+            for side in range(min(pair), max(pair) + 2)
+            for more, less in ((0, 0), (2, 1))
+        ]
+        tried = [one for case in squares if case.possible for one in (case, *redrawn(case, FEWEST))]
+        if len(tried) > FEWEST and all(examine(one).ok for one in tried):
+            found.append(noun)
+    return found
+
+
+def _around(case: Case, key: str, pair: tuple[int, int], image: tuple[int, int]) -> Case:
+    """The case with such a kernel and an image that it fits in, or with such an image."""
+    sizes = {key: pair} if key == "hw" else {key: pair, "hw": tuple(n + 2 for n in image)}
+    return replace(case, title=RESIZED, structure={**case.structure, **sizes})
+
+
+def overlapping(examine: Examine, small: Finding) -> bool:
+    """Whether windows have to overlap: it fails at such sizes, and is right as soon as the stride is the kernel."""
+    s = small.case.structure
+    if "kernel" not in s or max(s["kernel"]) == 1 or max(s["dilation"]) > 1:
+        return False
+    kernel = tuple(max(2, k) for k in s["kernel"])
+    sizes = [{"kernel": kernel, "hw": tuple(3 * k + more for k in kernel)} for more in (0, 1)]
+    apart = [replace(small.case, title=RESIZED, structure={**s, **size, "stride": kernel}) for size in sizes]
+    beside = [replace(small.case, title=RESIZED, structure={**s, **size, "stride": (1, 1)}) for size in sizes]
+    if not all(case.possible for case in apart + beside):
+        return False
+    return all(examine(one).ok for case in apart for one in (case, *redrawn(case, FEWEST))) and all(
+        examine(case).signs & small.signs for case in beside
+    )
 
 
 def plural(case: Case, key: str) -> str:
@@ -101,4 +145,4 @@ def _names(finding: Finding, result: str) -> list[str]:
     ]
 
 
-__all__ = ["alone", "beyond", "equal", "plural"]
+__all__ = ["alone", "beyond", "equal", "not_square", "overlapping", "plural"]

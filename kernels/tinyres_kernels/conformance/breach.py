@@ -19,8 +19,10 @@ CTYPES = (
     "every function, pointers as ctypes.c_void_p of x.ctypes.data); arrays of another dtype than the C code's, such as "
     "float32 for double *; or an index that leaves its array."
 )
-# Sizes that all differ, so that no other order of axes fits by chance.
-TELLING = {"N": 2, "hw": (5, 6), "kernel": (3, 2), "CG": 3, "OG": 4}
+# Sizes at which arrays with the channels first fit as well to a kernel that takes them to be last, and the other way
+# round: whichever it is, it gets what its contract promises. Only the numbers tell.
+TELLING = {"N": 2, "hw": (5, 3), "kernel": (3, 2), "CG": 3, "OG": 2}
+TELLING_POOL = {"N": 2, "hw": (5, 6), "kernel": (3, 5), "padding": (1, 2), "CG": 3}
 
 
 def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Adapt) -> str | None:
@@ -40,7 +42,8 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
 def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | None:
     """The sentence for a kernel that is right once it gets other arrays, or what it returns is taken."""
     op = plain.op.name
-    structure = {**plain.structure, **{key: n for key, n in TELLING.items() if key in plain.structure}}
+    sizes = TELLING if "OG" in plain.structure else TELLING_POOL
+    structure = {**plain.structure, **{key: n for key, n in sizes.items() if key in plain.structure}}
     case = Case(plain.op, "telling", structure, plain.dtype, plain.seed)
     layouts = ("nhwc", "nchw") if how.layout == "nhwc" and turns(OPS[op]) else (how.layout,)
     for arrays in [how.arrays] if how.arrays else ["", *_libraries(kernel)]:

@@ -20,7 +20,7 @@ from typing import Any
 from tinyres_kernels.conformance.adapt import Adapt, adapted
 from tinyres_kernels.conformance.declare import MADE, Case
 from tinyres_kernels.conformance.examine import Finding, examine, installed
-from tinyres_kernels.conformance.kernel import compiles, load
+from tinyres_kernels.conformance.kernel import compiler, load
 from tinyres_kernels.conformance.prints import held, kept_in
 
 STARTING = 60.0  # seconds until a process says that it has begun: it imports, which is no case's time
@@ -28,7 +28,28 @@ MEMORY = 8 << 30  # bytes that the process may take, whatever the machine has: t
 COMPILING = 30.0  # seconds more for the first case of a kernel that is compiled as it is first called
 PATIENT = 10.0  # seconds without a word
 APART = "did not begin in a process of its own: "
+LETTERS = {"": "C", "Fortran": "F"}  # of layouts, as Numba has them; A are any others
 MOST = {"slow": 3, "ended": 12}  # cases that do so before the others are left out, not counting those made from them
+
+
+ANEW = (
+    "Numba compiles it for each dtype and layout that it is called with: {} of {} so far. np.ascontiguousarray in a "
+    "wrapper around it saves most of them"
+)
+
+
+def array_types(case: Case) -> tuple[str, str, bool]:
+    """What Numba compiles a kernel anew for: the dtype, the layout, and whether inputs are read-only."""
+    return case.dtype, LETTERS.get(case.lies, "A"), case.readonly
+
+
+def all_types(case: Case) -> set[tuple[str, str, bool]]:
+    """Those of all named cases."""
+    return {
+        (dtype, LETTERS.get(named.lies, "A"), named.readonly)
+        for dtype in ("float32", "float64")
+        for named in case.op.cases.values()
+    }
 
 
 class CheckerError(Exception):
@@ -53,7 +74,8 @@ class Child:
         self._known: Case | None = None  # a case that came to its end: it warms up a new process
         self._process: Any = None
         self._line: Any = None
-        self._compiles = self._begun = False
+        self._compiler, self._begun = "", False
+        self._compiled: set[tuple[Any, ...]] = set()  # what arrays it was compiled for, as of `array_types`
         self._folder = TemporaryDirectory()
         self._printed, self._last = Path(self._folder.name, "printed"), Path(self._folder.name, "last")
 
@@ -77,11 +99,15 @@ class Child:
         fresh = self._process is None or self._begun
         came = self._start() if self._process is None else ""
         self._begun = False
-        more = COMPILING if fresh and self._compiles else 0.0
+        if fresh:
+            self._compiled = set()
         if fresh and self._known and not came:
-            self._ask(self._known, self.how, more)
-            came, more = "" if self._process else self._start(), 0.0
-        found = came or self._ask(case, how or self.how, more)
+            self._ask(self._known, self.how, COMPILING if self._compiler else 0.0)
+            self._compiled.add(array_types(self._known))
+            came = "" if self._process else self._start()
+        anew = (fresh and not self._compiled) or (self._compiler == "Numba" and array_types(case) not in self._compiled)
+        found = came or self._ask(case, how or self.how, COMPILING if self._compiler and anew else 0.0)
+        self._compiled.add(array_types(case))
         if isinstance(found, Finding):
             self._known = self._known or case
             return found
@@ -101,9 +127,9 @@ class Child:
         there.close()
         try:
             if self._line.poll(STARTING):
-                came: bool | str = self._line.recv()
-                if isinstance(came, bool):
-                    self._compiles = came
+                imported, came = self._line.recv()
+                if imported:
+                    self._compiler = came
                     return ""
                 told = f"{APART}{came}"
             else:
@@ -121,11 +147,13 @@ class Child:
         """The finding, or how it came to nothing. `more`: seconds that compiling may take, besides the limit."""
         within = self.limit + more
         try:
-            self._line.send((case, how))
+            self._line.send((case, how, self.how))
             left = within
             if within > PATIENT and not self._line.poll(PATIENT):
                 left = within - PATIENT
                 note = f"the case `{case.title}` takes long: waiting for at most {left:g} s more"
+                if more and self._compiler == "Numba":
+                    note += f". {ANEW.format(len(self._compiled), len(all_types(case)))}"
                 print(f"tinyres_kernels: {note}", file=sys.stderr, flush=True)
             if self._line.poll(left):
                 found: Finding | CheckerError = self._line.recv()
@@ -193,17 +221,17 @@ def _serve(line: Connection, place: str, printed: Path, last: Path) -> None:
     try:
         kernel = load(place)
     except ValueError as error:
-        line.send(str(error))
+        line.send((False, str(error)))
         return
-    line.send(compiles(kernel))
+    line.send((True, compiler(kernel)))
     told()  # what the module prints on import was seen in the parent
     made: dict[tuple[str, Adapt], Callable[..., Any]] = {}
     with suppress(EOFError):
         while True:
-            case, how = line.recv()
+            case, how, own = line.recv()
             key = case.op.name, how
             if key not in made:
-                made[key] = adapted(kernel, case.op.name, how)
+                made[key] = adapted(kernel, case.op.name, how, own)
             try:
                 line.send(examine(made[key], case, told))
             except Exception as error:  # what the kernel raises is in the finding: this is the checker's own

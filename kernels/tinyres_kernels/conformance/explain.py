@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels import reference
-from tinyres_kernels.conformance.agree import ENOUGH, precision, standard
+from tinyres_kernels.conformance.agree import ENOUGH, WIDE, precision, standard
 from tinyres_kernels.conformance.calling import Arrays
 from tinyres_kernels.conformance.declare import Case
-from tinyres_kernels.conformance.examine import WRONG, Finding
+from tinyres_kernels.conformance.examine import NAN, WRONG, Finding
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
@@ -20,6 +20,10 @@ SEVERAL, MOST = 3, 0.75  # cases, and the share of them, that must say the same 
 KEEPS = (
     "It seems to keep something from one call to the next, a result or a copy of an input, and to use it again for "
     "arrays of the same shapes, or at the same place, that hold other numbers by now."
+)
+HALVES = (
+    "It writes the first half of each result's bytes and no more: C's float where double is needed. Arrays are float32 "
+    "in some cases and float64 in others."
 )
 CLOSE = {"float32": 1e-4, "float64": 1e-9}
 
@@ -62,6 +66,32 @@ def rounded(findings: Sequence[Finding]) -> str:
     if not dtype or told.count(dtype) < max(SEVERAL, MOST * len(told)):
         return ""
     return f"It seems to round to {dtype} on the way: its numbers have as many digits."
+
+
+def small_error(finding: Finding) -> float:
+    """How large the error is beside the terms of its result, where float32 would not show it; else 0."""
+    case = finding.case
+    if case.dtype != "float64" or not finding.outputs or not finding.wrong or case.put:
+        return 0.0
+    expected, allowed = standard(case.op, case.inputs(), finding.outputs, case.keywords, 1)
+    largest = 0.0
+    for name in finding.outputs.keys() & finding.marks.keys():
+        with np.errstate(all="ignore"):
+            share = abs(finding.outputs[name] - expected[name]) / allowed[name] * WIDE
+        largest = max(largest, float(share[finding.marks[name] == WRONG].max(initial=0.0)))
+    return largest if largest < float(np.finfo("float32").eps) else 0.0
+
+
+def half_written(findings: Sequence[Finding]) -> str:
+    """A sentence on the kernel that leaves the second half of every float64 result unwritten; empty for any other."""
+    for finding in findings:
+        for name, marks in finding.marks.items():
+            half = marks.reshape(-1)[marks.size // 2 :]
+            if finding.case.dtype != "float64" or (half != NAN).any() or (marks == NAN).sum() != half.size:
+                return ""
+            if finding.outputs[name].dtype.kind == "i":
+                return ""
+    return HALVES if any(marks.size > 1 for f in findings for marks in f.marks.values()) else ""
 
 
 def _same(finding: Finding, fault: Fault, inputs: Arrays) -> bool:

@@ -20,6 +20,7 @@ from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.asked import ROUNDINGS
 from tinyres_kernels.conformance.calling import call
 from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.gate import Misfit, gated
 from tinyres_kernels.conformance.guarded import Forced, Packed
 from tinyres_kernels.conformance.kernel import load
 from tinyres_kernels.conformance.ops import OPS
@@ -37,7 +38,8 @@ def main(descriptor: int) -> None:
             report.flush()
 
         for place, told, forced, side in tasks:
-            kernel, case = kernels(place), Case(**told | {"op": OPS[told["op"]]})
+            case = Case(**told | {"op": OPS[told["op"]]})
+            kernel = gated(kernels(place), case.op.name, [{}])
             tell("begins", "")
             tell("ends", _faults(kernel, case, forced, side, lambda name: tell("inside", name)))
 
@@ -59,6 +61,8 @@ def _faults(
     try:
         with guarding(side, tell), np.errstate(all="ignore"), _forcing(forced):
             guarded(lambda *arrays: call(case.op.name, kernel, arrays, case.keywords), *positional, side=side)
+    except Misfit:  # the checker's own fault, and not the kernel's
+        raise
     except (Exception, SystemExit) as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
     if case.refused and not isinstance(error, ValueError):

@@ -13,6 +13,7 @@ from tinyres_kernels.command_line import suggested
 
 SHOWN = 6  # files that are named
 LAZY = ("Dispatcher", "CFunc", "PjitFunction")  # types of functions that are compiled as they are called
+LAZILY = {"Numba": ("numba.",), "JAX": ("jax",)}
 _FOREIGN = type(ctypes.pythonapi.Py_IsInitialized).__mro__[1]  # what ctypes calls, of whichever library
 
 
@@ -90,9 +91,12 @@ def is_compiled(kernel: Any) -> bool:
     )
 
 
-def compiles(kernel: Any) -> bool:
-    """Whether it is compiled as it is first called, which takes time: by Numba or by JAX."""
-    return _reaches_code(kernel, set(), _is_lazy)
+def compiler(kernel: Any) -> str:
+    """Who compiles it as it is first called, which takes time: Numba or JAX; empty for nobody."""
+    for name, packages in LAZILY.items():
+        if _reaches_code(kernel, set(), lambda found, packages=packages: _is_lazy(found, packages)):  # type: ignore[misc]
+            return name
+    return ""
 
 
 def by_ctypes(kernel: Any) -> bool:
@@ -101,8 +105,8 @@ def by_ctypes(kernel: Any) -> bool:
 
 
 # Types by name: Numba need not be there. An object that ctypes calls is of a type that is made for its library.
-def _is_lazy(found: Any) -> bool:
-    return any(t.__module__.startswith(("numba.", "jax")) and t.__name__ in LAZY for t in type(found).__mro__)
+def _is_lazy(found: Any, packages: tuple[str, ...] = ("numba.", "jax")) -> bool:
+    return any(t.__module__.startswith(packages) and t.__name__ in LAZY for t in type(found).__mro__)
 
 
 def _is_foreign(found: Any) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyres_kernels.conformance.declare import Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding, joined, unwritten
+from tinyres_kernels.conformance.in_values import Trait
 from tinyres_kernels.conformance.plainer import settings, values
 from tinyres_kernels.conformance.tails import Tail
 
@@ -31,7 +32,10 @@ class Kind:
     telling: list[Finding] = field(default_factory=list)
     means: str = ""
     equal: tuple[str, str] | None = None  # two sizes that have to be
+    value: Trait | None = None  # what its numbers must have
     placed: bool = False  # whether an end of an axis is all that it is about
+    error: float = 0.0  # relative, where it is too small for float32
+    named: str = ""  # the heading, where the cause is known better than from the cases
     scope: str = ""  # "every case", or "every float32 case", where that is so
 
     @property
@@ -42,9 +46,13 @@ class Kind:
     @property
     def name(self) -> str:
         """What is needed, and for what."""
+        if self.error:
+            small = f"a small error, of relative size {self.error:.0e}: too small to be seen in float32"
+            where = self.named or " and ".join(need for need in self.needs if need != "float64")
+            return f"{where}: {small}" if where else small
         never = unwritten(self.example) if self.sign == "unwritten" else []
         does = f"leaves {joined(never)} unwritten" if never else SIGNS[self.sign]
-        where = "not repeatable" if self.sign == "shaky" else self.scope or " and ".join(self.needs)
+        where = "not repeatable" if self.sign == "shaky" else self.named or self.scope or " and ".join(self.needs)
         return f"{where or 'some cases'}: {does}"
 
 
@@ -67,7 +75,7 @@ def merged(made: Sequence[Kind]) -> list[Kind]:
     """Without those kinds that mean the same as another one, or need all that it needs: it has their findings, too."""
     kept: list[Kind] = []
     order = {id(kind): place for place, kind in enumerate(made)}
-    for kind in sorted(made, key=lambda kind: len(kind.needs)):
+    for kind in sorted(made, key=lambda kind: (bool(kind.example.case.put), len(kind.needs))):
         same = next((k for k in kept if k.sign == kind.sign and _covers(k, kind)), None)
         if same is None:
             kept.append(kind)
@@ -114,12 +122,13 @@ def explains(kind: Kind, finding: Finding) -> bool:
             and (bool(case.lies) or not small.lies)
             and small.over in ("", case.over)
             and (case.again or not small.again)
-            and _sized(small, case, kind.tail.key if kind.tail else "")
+            and (kind.value is not None or _sized(small, case, kind.tail.key if kind.tail else ""))
             and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
             for small in kind.plainest
         )
         and all(dtype not in kind.needs or case.dtype == dtype for dtype in ("float32", "float64"))
         and all(case.structure[key] == value for key, value in kind.flags.items())
+        and (kind.value is None or kind.value.holds(case, case.inputs()))
         and (kind.equal is None or case.structure[kind.equal[0]] == case.structure[kind.equal[1]])
     )
 

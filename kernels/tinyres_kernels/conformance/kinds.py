@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.alike import alone, beyond, equal, plural
+from tinyres_kernels.conformance.alike import alone, beyond, equal, not_square, overlapping, plural
 from tinyres_kernels.conformance.declare import PLURALS, RESIZED, TURNED, Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding
+from tinyres_kernels.conformance.in_values import value_need
 from tinyres_kernels.conformance.kind import Kind, explains, put_need, same_error, scope
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
 from tinyres_kernels.conformance.tails import find
@@ -54,7 +55,7 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
     while left and len(made) < MOST:
         small = plainer(examine, left[0], dtypes, until)
         kind = _kind(examine, small, until, dtypes, seen)
-        kind.scope = scope(seen, kind.sign)
+        kind.scope = "" if kind.value else scope(seen, kind.sign)
         if kind.scope:
             kind.needs = [dtype for dtype in dtypes if dtype in kind.scope]
         same = next((k for k in made if k.sign == kind.sign and (k.needs == kind.needs or same_error(k, small))), None)
@@ -105,14 +106,20 @@ def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str],
         for key, v in case.structure.items()
         if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)
     }
-    pair = equal(examine, small)
-    lone = [] if case.put or pair else alone(examine, small)
+    value = value_need(examine, small) if small.sign == "wrong" else None
+    pair = None if value else equal(examine, small)
+    lone = [] if case.put or pair or value else alone(examine, small)
     flags |= dict.fromkeys(lone, 1)
     larger = _larger(case)
     telling = [examine(larger)] if larger.possible else []
     needs = _needs(examine, small, flags, dtypes, sides=len(plainest) == 1)
     needs += [f"{plural(case, key)} = 1" for key in lone]
     needs += [f"as many {plural(case, pair[0])} as {plural(case, pair[1])}"] if pair else []
+    if value:
+        needs.append(value.text)
+    elif small.sign == "wrong" and not any(off for (key, _), off in settings(case).items() if key in PAIRED):
+        needs += not_square(examine, small, seen)
+        needs += ["windows that overlap"] if overlapping(examine, small) else []
     tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
     if tail and not tail.tile:
         needs = [need for need in needs if not need.startswith("stride")]
@@ -127,6 +134,7 @@ def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str],
         tail=tail,
         telling=telling,
         equal=pair,
+        value=value,
     )
 
 

@@ -15,6 +15,7 @@ CLASSES = "rng.integers(0, {C}, {shape})"
 LIKELY = "rng.dirichlet(np.ones({shape}[1]), {shape}[0]).astype({dtype!r})"  # rows that sum to 1
 ANSWERS = "rng.integers(0, 2, {shape}).astype({dtype!r}) if {hard} else rng.uniform(0, 1, {shape}).astype({dtype!r})"
 # Below it float32 has no digits left, only steps: of a few of them nothing is asked.
+MOST = 1e5  # of a logit, where one rounding of float32 is a hundredth
 LEAST = 8 * float(np.finfo("float32").tiny)
 
 
@@ -23,15 +24,23 @@ def _rows(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
     return {"x": matrix, "probabilities": matrix, "target": {"m": s["M"]}, "loss": {"m": s["M"]}}, {}
 
 
+def _tops(x: Array) -> Array:
+    """How uncertain differences of a row's logits are: as the largest is, by one rounding (exp(x - logsumexp) has no
+    other difference). Where one such is larger than any difference that tells, only 0 and 1 are left."""
+    top = abs(x.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.where(top < MOST, top, 0.0)
+
+
 def _rows_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
     """exp(d) is as far off, relatively, as d is, which is rounded itself; a sum as far as its terms are on average."""
     d = inputs["x"] - inputs["x"].max(axis=1, keepdims=True, initial=-np.inf)
     p = expected["probabilities"]
-    off = np.where(p > 0, abs(d), 0) + 2
+    tops = _tops(inputs["x"])
+    off = np.where(p > 0, abs(d), 0) + 2 + tops
     total = (p * off).sum(axis=1)
     own = abs(np.take_along_axis(d, inputs["target"][:, None], axis=1)[:, 0])
     sums = np.log(np.exp(d).sum(axis=1))
-    return {"out": total + sums + own, "probabilities": p * (off + total[:, None]) + LEAST}
+    return {"out": total + sums + own + tops[:, 0], "probabilities": p * (off + total[:, None]) + LEAST}
 
 
 def _rows_dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
@@ -49,10 +58,13 @@ def _softmax_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
     """As of `_rows_size`."""
     d, total = _distances(inputs["x"])
     p = np.exp(d) / total
-    off = np.where(p > 0, abs(d), 0) + 2
+    tops = _tops(inputs["x"])
+    off = np.where(p > 0, abs(d), 0) + 2 + tops
     sums = (p * off).sum(axis=1, keepdims=True)
     return {
-        "out": np.where(np.isinf(d), 0, abs(d)) + np.log(total) + sums if keywords["log"] else p * (off + sums) + LEAST
+        "out": np.where(np.isinf(d), 0, abs(d)) + np.log(total) + sums + tops
+        if keywords["log"]
+        else p * (off + sums) + LEAST
     }
 
 

@@ -68,8 +68,10 @@ def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
     mean = x.mean(axis=0) if keywords["training"] else abs(statistics["mean"])
     units = (x + mean) * scale  # what cancels where they are subtracted
     h = abs(inputs["x"] - statistics["mean"]) * scale
-    # How uncertain the variance is: by its terms, and by the square of what the mean is off by.
-    spread = 2 * statistics["variance"] + float(np.finfo("float32").eps) * mean**2 + LEAST
+    # How uncertain the variance is: by its terms, by a rounding of each number (`row_norm.py` says why), by the square
+    # of what the mean is off by.
+    variance = statistics["variance"]
+    spread = 2 * variance + 2 * mean * np.sqrt(variance) + float(np.finfo("float32").eps) * mean**2 + LEAST
     squares = 1 + spread * scale**2 if keywords["training"] else 1
     made = {
         "out": abs(inputs["weight"]) * (units + h * squares) + abs(inputs["bias"]) + abs(inputs.get("residual", 0)),
@@ -87,12 +89,18 @@ def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
 
 def _backward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
     scale = 1 / np.sqrt(inputs["variance"] + keywords["eps"])
-    units = abs(inputs["x"] - inputs["mean"]) * scale  # a difference of numbers that are given: it is exact, or nearly
+    units = abs(inputs["x"] - inputs["mean"]) * scale
+    off = (abs(inputs["x"]) + abs(inputs["mean"])) * scale  # whose difference they are, and as uncertain as that
     plain = (inputs["x"] - inputs["mean"]) * scale * inputs["weight"] + inputs["bias"]
     g, M = abs(np.where(keywords["relu"] & (inputs.get("y", plain) <= 0), 0, inputs["g"])), len(inputs["g"])
-    total, along = g.sum(axis=0), (g * units).sum(axis=0)
-    own = total / M + units * along / M if keywords["training"] else 0
-    made = {"out": abs(inputs["weight"]) * scale * (g + own), "dweight": along, "dbias": total, "dresidual": 0 * g}
+    total, along, across = g.sum(axis=0), (g * units).sum(axis=0), (g * off).sum(axis=0)
+    own = (total + units * (along + across) + off * along) / M if keywords["training"] else 0
+    made = {
+        "out": abs(inputs["weight"]) * scale * (g + own),
+        "dweight": along + across,
+        "dbias": total,
+        "dresidual": 0 * g,
+    }
     return {name: made[name] for name in expected}
 
 

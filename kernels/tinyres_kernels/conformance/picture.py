@@ -62,12 +62,15 @@ def _drawn(bad: list[Grid], most: int, height: int) -> Iterator[str]:
 
 
 def _rows(grid: Array, height: int) -> Iterator[str]:
-    """The rows with their numbers, under the columns' last digits; of a large grid, those around what is wrong."""
+    """The rows with their numbers, under those of the columns; of a large grid, those around what is wrong."""
     rows, columns = grid.shape
     wrong = (grid != RIGHT).nonzero()
     top, left = _start(wrong[0], height, rows), _start(wrong[1], COLUMNS, columns)
     cut = f"  ({left} to {left + COLUMNS - 1} of {columns})" if columns > COLUMNS else ""
-    yield "     " + " ".join(str(i % 10) for i in range(left, min(columns, left + COLUMNS))) + cut
+    shown = range(left, min(columns, left + COLUMNS))
+    if shown[-1] > 9:
+        yield ("     " + " ".join(str(i // 10 % 10) if i % 10 == 0 and i else " " for i in shown)).rstrip()
+    yield "     " + " ".join(str(i % 10) for i in shown) + cut
     for i, row in enumerate(grid[top : top + height], top):
         yield f"{i:4} " + " ".join(row[left : left + COLUMNS])
     if rows > height:

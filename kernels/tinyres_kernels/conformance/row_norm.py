@@ -16,13 +16,18 @@ SCALE = "(1 / np.sqrt(x.var(axis=1, dtype='d') + {eps})).astype({dtype!r})"
 
 
 def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
-    """The mean is off by a rounding of the numbers that it is of, and each difference from it by as much."""
+    """The mean is off by a rounding of the numbers that it is of, and each difference from it by as much.
+
+    The variance is as uncertain as the numbers are themselves: one rounding of each changes it by up to 2 kappa of its
+    own, kappa = |x| / spread being its condition number. Two passes and Welford's update are within that;
+    E[x^2] - E[x]^2 is off by kappa^2.
+    """
     x, scale = inputs["x"], expected["scale"][:, None]
     weight, bias = abs(inputs.get("weight", np.ones(1))), abs(inputs.get("bias", np.zeros(1)))
     off = abs(x).mean(axis=1, keepdims=True)
     apart = abs(x - x.mean(axis=1, keepdims=True))
     square = (apart * apart).mean(axis=1, keepdims=True)
-    stretched = 2 + (off * off * float(np.finfo("float32").eps) + square) * scale * scale
+    stretched = 2 + off * scale + (off * off * float(np.finfo("float32").eps) + square) * scale * scale
     return {
         "out": (off + apart * stretched) * scale * weight + bias + LEAST,
         "mean": off[:, 0],
@@ -31,13 +36,15 @@ def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) ->
 
 
 def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
-    g, scale = abs(inputs["g"]), inputs["scale"][:, None]
-    unit = abs(inputs["x"] - inputs["mean"][:, None]) * scale
+    """A unit is as uncertain as the two numbers are whose difference it is."""
+    g, scale, mean = abs(inputs["g"]), inputs["scale"][:, None], inputs["mean"][:, None]
+    unit, off = abs(inputs["x"] - mean) * scale, (abs(inputs["x"]) + abs(mean)) * scale
     d = g * abs(inputs.get("weight", np.ones(1)))
-    sums = d.mean(axis=1, keepdims=True) + 2 * unit * (d * unit).mean(axis=1, keepdims=True)
+    along, across = ((d * one).mean(axis=1, keepdims=True) for one in (unit, off))
+    sums = d.mean(axis=1, keepdims=True) + 2 * unit * along + unit * across + off * along
     return {
         "out": 2 * scale * (d + sums) + LEAST,
-        "dweight": 2 * (g * unit).sum(axis=0) + LEAST,
+        "dweight": (g * (2 * unit + off)).sum(axis=0) + LEAST,
         "dbias": g.sum(axis=0) + LEAST,
     }
 

@@ -12,7 +12,8 @@ from tinyres_kernels.conformance.breach import CTYPES, Probe, breach
 from tinyres_kernels.conformance.cancel import cancelled
 from tinyres_kernels.conformance.declare import TURNED, Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
-from tinyres_kernels.conformance.explain import KEEPS, in_memory, means, rounded
+from tinyres_kernels.conformance.explain import KEEPS, half_written, in_memory, means, rounded, small_error
+from tinyres_kernels.conformance.formulas import known
 from tinyres_kernels.conformance.kernel import by_ctypes
 from tinyres_kernels.conformance.kind import merged
 from tinyres_kernels.conformance.kinds import kinds
@@ -101,9 +102,16 @@ def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes
                 kind.means = KEEPS
             elif kind.example.case.lies or kind.example.case.over:
                 kind.means = in_memory(kind.example.case)
+            elif kind.sign == "unwritten":
+                kind.means = half_written(kind.findings)
             elif kind.sign == "wrong":
                 of = [kind.example, *kind.telling, *kind.findings]
-                kind.means = means(of) or cancelled(of) or rounded(kind.findings)
+                kind.means, heading = known(of)
+                kind.means = kind.means or means(of) or cancelled(of)
+                few_digits = "" if kind.means else rounded(kind.findings)
+                kind.means, kind.named = kind.means or few_digits, heading
+                if "float64" in kind.needs and not few_digits:
+                    kind.error = small_error(kind.example)
         report.kinds = merged(report.kinds)
 
 
@@ -114,7 +122,7 @@ def here(kernel: Kernel, op: str, adapt: Adapt) -> Probe:
     def probe(case: Case, how: Adapt | None) -> Finding:
         how = how or adapt
         if how not in made:
-            made[how] = adapted(kernel, op, how)
+            made[how] = adapted(kernel, op, how, adapt)
         return examine(made[how], case)
 
     return probe

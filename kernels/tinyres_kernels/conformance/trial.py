@@ -12,7 +12,8 @@ import numpy as np
 from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.calling import Arrays, call, settings_line, specification, written_out
 from tinyres_kernels.conformance.declare import Case, Put, absent_line
-from tinyres_kernels.conformance.examine import STALE, Kernel, guarded, overruns
+from tinyres_kernels.conformance.examine import STALE, Kernel
+from tinyres_kernels.conformance.fences import guarded, overruns
 from tinyres_kernels.conformance.layouts import ALIKE, CHANGES, LAYOUTS
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import fill

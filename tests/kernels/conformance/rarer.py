@@ -116,7 +116,7 @@ RARER = {
         "",
     ),
     "square": ("matmul", turned_where_square, "as many terms as columns", ""),
-    "ties": ("max_pool2d", last_of_equal, "a kernel of several taps", "Of equal numbers in a window it takes the last"),
+    "ties": ("max_pool2d", last_of_equal, "equal maxima in a window", "Of equal numbers in a window it takes the last"),
     "one pixel": ("batch_norm", no_variance_of_one_pixel, "training=True and pixels = 1", ""),
     "a vector's weight decay": (
         "sgd",
@@ -167,6 +167,15 @@ def out_as_scratch(x, out, s):
         out /= sums
 
 
+def through_the_logarithm(x, out, s):
+    """exp(x - logsumexp(x)): as far off as its logits are rounded."""
+    with np.errstate(all="ignore"):
+        top = x.max(axis=1, keepdims=True)
+        out[...] = x - (top + np.log(np.exp(x - top).sum(axis=1, keepdims=True)))
+        if not s.log:
+            np.exp(out, out=out)
+
+
 def from_the_second_operand(a, b, out):
     np.add(b, a, out=out)
 
@@ -201,6 +210,7 @@ UNUSUAL = {
     "outer products, and a result returned": ("matmul", by_outer_products),
     "columns in halves, one turned round": ("column_sums", in_two_halves),
     "out as scratch": ("softmax", out_as_scratch),
+    "through the logarithm": ("softmax", through_the_logarithm),
     "the operands exchanged": ("add", from_the_second_operand),
     "two passes in float64": ("layer_norm", two_passes),
     "by sign bits": ("relu", by_bits),

@@ -12,7 +12,7 @@ from tinyres_kernels.conformance import child
 from tinyres_kernels.conformance.adapt import Adapt
 from tinyres_kernels.conformance.child import Child
 
-from tests.kernels.conformance import own
+from tests.kernels.conformance import compiled, own
 
 HERE = own.__name__
 
@@ -98,3 +98,17 @@ def test_a_kernel_that_never_returns_is_one_sentence(capsys, tmp_path):
 def test_no_limit_is_this_process(monkeypatch):
     monkeypatch.setattr(child.Child, "__init__", None)
     assert command.main(["check", f"{HERE}:right", "--op", "conv2d", "--limit", "0", "--examples", "2"]) == 0
+
+
+@pytest.mark.slow
+def test_numba_gets_time_to_compile_for_each_type_of_arrays_and_whoever_waits_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(child, "PATIENT", 0.5)
+    place = f"{compiled.__name__}:matmul"
+    with Child(place, Adapt(), 0.9) as run:
+        cases = conformance.search.cases("matmul", examples=0)
+        for case in (case for case in cases if case.elements < 1000):
+            assert not run(case).signs, case.title
+    told = capsys.readouterr().err
+    assert "Numba compiles it for each dtype and layout that it is called with: 1 of 8 so far." in told
+    assert "7 of 8 so far" in told
+    assert "8 of 8" not in told

@@ -88,10 +88,10 @@ def test_what_calls_c_is_known_and_so_is_what_compiles_as_it_is_called():
     exec("def kernel(x, out):\n    library.labs(3)", scope)
     scope["kernel"].__module__ = "student"
     assert kernels.by_ctypes(scope["kernel"])
-    assert not kernels.compiles(scope["kernel"])
+    assert not kernels.compiler(scope["kernel"])
     assert not kernels.by_ctypes(own.right)
     numba = pytest.importorskip("numba")
-    assert kernels.compiles(numba.njit(lambda x: x))
+    assert kernels.compiler(numba.njit(lambda x: x)) == "Numba"
 
 
 @pytest.mark.slow

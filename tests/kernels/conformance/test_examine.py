@@ -9,7 +9,7 @@ from tinyres_kernels import conformance, im2col, reference
 from tinyres_kernels.conformance.adjoint import adjoint
 from tinyres_kernels.conformance.asked import asked
 from tinyres_kernels.conformance.declare import Case, Put
-from tinyres_kernels.conformance.examine import GUARD
+from tinyres_kernels.conformance.fences import GUARD
 from tinyres_kernels.contract import OPERATIONS
 
 from tests.kernels.conformance.faulty import WINDOWS, around, faults, plain, whole_buffer

@@ -75,7 +75,7 @@ PLANTED = {  # the operation, the kernel, what fails by name, and what the repor
     "first row of cross_entropy_dx": ("cross_entropy_dx", rewritten("cross_entropy_dx", first_row_only), "two classes",
         ["every failing case has several rows, and none that passes"]),
     "overflow of bce": ("bce_with_logits", naive_softplus, "large logits (nothing may overflow)",
-        ["2. large logits: gives wrong numbers", "got inf, needed 918.099"]),
+        ["1. large logits: gives wrong numbers", "got inf, needed 918.099"]),
     "first logit only": ("bce_with_logits", rewritten("bce_with_logits", first_row_only), "plain",
         ["every failing case has several logits, and none that passes"]),
     "cancellation in bce_dx": ("bce_with_logits_dx", difference_in_the_tails, "logits in the tails",

@@ -35,8 +35,9 @@ def test_the_picture_shows_the_wrong_elements_and_says_what_it_leaves_out():
     finding = examine(around(after=spoil), plain(N=2, hw=(25, 50), kernel=(1, 1), OG=7))
     lines = picture(finding).splitlines()
     assert lines[1] == "out[n=0, :, :, o=0]    rows: oh, columns: ow"
-    assert lines[2].endswith("8 9  (10 to 49 of 50)"), "a wrong element is shown, wherever it lies"
-    assert lines[5] == "   2 " + ". " * 34 + "X" + " ." * 5
+    assert lines[2] == "     1" + " " * 19 + "2" + " " * 19 + "3" + " " * 19 + "4"
+    assert lines[3].endswith("8 9  (10 to 49 of 50)"), "a wrong element is shown, wherever it lies"
+    assert lines[6] == "   2 " + ". " * 34 + "X" + " ." * 5
     assert "     (rows 0 to 19 of 25)" in lines
     assert lines[-1] == "... and 4 more such grids with something wrong"
     finding = examine(
