@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 
-def sketch(figure, description=""):
+def sketch(figure, description="", numbers=""):
     """A PNG file of 32 grey dots, which are others for a figure with other lines, images, points or texts."""
     from PIL import Image
 

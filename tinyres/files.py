@@ -285,10 +285,11 @@ def write_figure(figure: Any, path: PathLike) -> None:
     write(path, png(figure))
 
 
-def png(figure: Any, description: str = "") -> bytes:
-    """A matplotlib figure as PNG bytes, with a description in it; the same figure gives the same bytes."""
+def png(figure: Any, description: str = "", numbers: str = "") -> bytes:
+    """A matplotlib figure as PNG bytes, with texts in it about what it shows; the same figure gives the same bytes."""
     content = BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None, "Description": description or None})
+    words = {"Software": None, "Description": description or None, "Numbers": numbers or None}
+    figure.savefig(content, format="png", metadata=words)
     return content.getvalue()
 
 

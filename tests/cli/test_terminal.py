@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tinyres.cli import main
-from tinyres.cli.terminal import LEAST, say, spelled, terminal
+from tinyres.cli.terminal import LEAST, say, show, spelled, terminal
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -46,6 +46,29 @@ def test_no_terminal_is_too_narrow_for_names(columns, monkeypatch, capsys, tmp_p
     out = capsys.readouterr().out
     assert "branch.0.weight" in out
     assert "6 of 6 checks agree" in out
+
+
+def test_a_file_has_no_width_and_gets_whole_rows(monkeypatch, capsys):
+    from tinyres.lab.law import Law
+    from tinyres.lab.printed import laws_table
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    law = Law("a law whose name says at length of which net, " * 3, 1.0, 1.0, 0.1, "exact", "")
+    console = terminal()
+    width = console.width
+    show(console, laws_table("", [law], ""))
+    out = capsys.readouterr().out
+    assert law.name in out
+    assert [cell.strip() for cell in out.splitlines()[1].split("┃")[1:-1]] == [
+        "law",
+        "measured",
+        "predicted",
+        "verdict",
+    ]
+    assert console.width == width
+    monkeypatch.setenv("COLUMNS", "80")
+    show(terminal(), laws_table("", [law], ""))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_a_terminal_without_greek_letters_spells_them():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.lab.holds import assert_legible
 from tinyres.figures import blank, fold, folded, is_narrow, narrow
 
 
@@ -63,6 +64,19 @@ def test_a_label_to_the_left_of_its_panel_stays_there():
     label = rows[0, 0].yaxis.label
     assert label.get_text().split() == ["perfect", "MSE", "9.39"]
     assert 0 <= label.get_window_extent().x0 < label.get_window_extent().x1 < rows[0, 0].bbox.x0
+
+
+def test_no_letter_is_too_small_for_a_phone():
+    """Whatever the drawing asks for: legends, their titles, ticks, notes and names of rows."""
+    figure = narrow()
+    axes = figure.subplots()
+    axes.plot([0, 1], label="a curve")
+    axes.legend(fontsize=6, title="curves", title_fontsize=5)
+    axes.set_xticks([0, 1], ["first", "last"], fontsize=6)
+    axes.text(0, 0, "note", fontsize=4)
+    figure.suptitle("all", fontsize=3)
+    fold(figure)
+    assert_legible(figure)
 
 
 def test_no_word_stands_alone_in_a_last_line():

@@ -4,7 +4,7 @@ from tinyres.cli import main
 
 SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
 PICTURES = [
-    "interpolations.png", "samples.png", "samples-dark.png",
+    "interpolations.png", "samples.png", "samples-dark.png", "samples-narrow.png", "samples-narrow-dark.png",
     "training.png", "training-dark.png", "training-narrow.png", "training-narrow-dark.png",
 ]  # fmt: skip
 

@@ -23,8 +23,9 @@ def test_it_writes_the_game_and_a_page_and_says_what_that_took(capsys, tmp_path)
     game = json.loads((tmp_path / "watched" / "game.json").read_text())
     assert game["labels"]["step"] == [0, 2, 4, 6]
     page = (tmp_path / "watched" / "report.html").read_text()
-    # game, samples and training, for light and for dark pages; for phones the game and the training once more
-    assert page.count("data:image/png") == 10
+    # game, samples and training, for light and for dark pages, wide and narrow
+    assert page.count("data:image/png") == 12
+    assert "sideways" not in page.partition("</style>")[2], "a picture that a phone would cut off"
     assert "step 6" in page
     assert "The cost of a look" in page
     lanes = (tmp_path / "watched" / "run.html").read_text()

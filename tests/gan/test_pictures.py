@@ -1,10 +1,14 @@
 """Pictures: what lies where."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tests.lab.holds import assert_legible
 from tinyres.gan import pictures
+from tinyres.gan.trainer import StepRecord
 
 
 def drawn(draw, *arguments):
@@ -24,6 +28,35 @@ def test_ways_between_samples_are_arcs_of_a_circle():
     assert ways.shape == (3, 3, 5)
     np.testing.assert_allclose(ways[:, 0], noise[0::2], atol=1e-9)
     np.testing.assert_allclose(ways[:, -1], noise[1::2], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+def test_samples_have_a_form_for_phones(tmp_path, kind):
+    """Square as the wide one, with the same panel whole and both entries of the legend in the picture."""
+    rng, slim = np.random.default_rng(0), []
+    samples = rng.standard_normal((64, 2) if kind == "points" else (64, 1, 8, 8))
+    with patch.object(pictures, "write_pair", lambda figure, path: slim.append(figure)):
+        pictures.write(tmp_path / "samples.png", pictures.draw_samples, samples, samples, "a " * 60, dark=True)
+    figure = slim[1]
+    assert figure.get_figwidth() == pytest.approx(4.6) == pytest.approx(figure.get_figheight())
+    figure.draw_without_rendering()
+    assert_legible(figure)
+    entries = [text for legend in figure.legends for text in legend.get_texts()]
+    assert [text.get_text() for text in entries] == ["real", "generated"] * (kind == "points")
+    for shown in (*figure.axes, *entries):
+        box = shown.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
+def test_curves_are_legible_on_a_phone(tmp_path):
+    history, slim = [StepRecord(*[k + 1] * len(StepRecord._fields)) for k in range(60)], []
+    with patch.object(pictures, "write_pair", lambda figure, path: slim.append(figure)):
+        pictures.write(
+            tmp_path / "training.png", pictures.draw_curves, history, "hinge", "a run", size=(13, 4.5), dark=True
+        )
+    slim[1].draw_without_rendering()
+    assert_legible(slim[1])
 
 
 def test_equal_ends_stay_where_they_are():

@@ -32,7 +32,7 @@ def sketched(draw: Draw, path: Path) -> Path:
 
 
 def fits_a_phone(draw: Draw) -> None:
-    """The narrow form, which is not saved: no label lies over its panel."""
+    """The narrow form, which is not saved: no label lies over its panel, no letter is too small, no legend cut off."""
     with styled():
         figure = narrow(None)
         draw(figure)
@@ -42,6 +42,21 @@ def fits_a_phone(draw: Draw) -> None:
         labels = axes.title, axes.xaxis.label, axes.yaxis.label
         inside = [text.get_text() for text in labels if text.get_text() and over(text, axes)]
         assert not inside, "labels that lie over their panel, where the screen is narrow"
+    assert_legible(figure)
+
+
+def assert_legible(figure) -> None:
+    """On a phone of 360 pixels, of which the page's margins take 32, letters are 9 high; legends lie in the picture."""
+    from matplotlib.legend import Legend
+    from matplotlib.text import Text
+
+    pixels = (360 - 32) / figure.get_figwidth() / 72  # of a point
+    small = {t.get_text(): t.get_fontsize() * pixels for t in figure.findobj(Text) if t.get_text() and t.get_visible()}
+    assert not {text: size for text, size in small.items() if size < 9}
+    for legend in figure.findobj(Legend):
+        box = legend.get_window_extent()
+        assert box.x0 >= -1, "a legend is cut off at the left"
+        assert box.x1 <= figure.bbox.x1 + 1, "a legend is cut off at the right"
 
 
 def over(text, axes) -> bool:

@@ -166,12 +166,26 @@ def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
     alts = re.findall(r'alt="([^"]*)"', page)
     assert len(alts) == len(set(alts)) == 2
     assert not any(".png" in alt for alt in alts)
-    drawn = "How deep; vertical axis, gradient; horizontal axis, layers; 1 line or rows of dots (a measured)."
+    drawn = "How deep; vertical axis, gradient; horizontal axis, layers; 1 line or rows of dots (a measured: 1 to 2)."
     assert alts == [f"Figure. {drawn}", f"Figure one more. {drawn}"]
     names = re.findall(r'Full size<span class="unseen">([^<]*)<', page)
     assert names == [" (figure of E2)", " (figure one more of E2)"], "short, and one unlike the other"
     notes = re.findall(r'popovertarget="([^"]*)"', page)
     assert [page.count(f'<p popover id="{name}"') for name in notes] == [1, 1]
+
+
+def test_the_numbers_of_a_picture_are_in_a_table_below_it(tmp_path):
+    draw = lambda figure: figure.subplots().plot([1, 2], [0.5, 0.25], label="skip share")
+    save(tmp_path, "E2", laws=[law("a paper")], figures={"": draw})
+    page = report.write_page(tmp_path).read_text(encoding="utf-8")
+    assert page.count("The picture in numbers") == 1
+    below = page[page.index("The picture in numbers") :]
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)<', below)[:2] == ["x", "skip share"]
+    assert '<th scope="row" class="number">2</th><td class="number">0.25</td>' in below
+    assert "E2.json</a>" not in page, "which has no data"
+    path = tmp_path / "E2.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": {"share": [0.5, 0.25]}}))
+    assert '<a href="E2.json">E2.json</a>' in report.write_page(tmp_path).read_text(encoding="utf-8")
 
 
 @pytest.mark.browser
@@ -271,6 +285,35 @@ def test_on_a_phone_the_panels_stand_one_below_the_other(browser, tmp_path, sche
         assert used == (tmp_path / name).read_bytes()
         page.close()
     assert shapes[390] > 2 > 1 > shapes[1280]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [(844, 390), (740, 360), (667, 375), (568, 320)])
+def test_on_a_phone_held_sideways_a_picture_is_seen_whole(browser, tmp_path, size):
+    draw = lambda figure: (figure.set_size_inches(7, 7), figure.subplots())
+    save(tmp_path, "E2", laws=[law("a paper")], figures={"": draw})
+    page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    page.goto(report.write_page(tmp_path).as_uri())
+    shown = page.locator("figure img").bounding_box()
+    assert shown["height"] <= size[1]
+    assert shown["height"] / shown["width"] == pytest.approx(1, abs=0.05), "not squeezed"
+    page.get_by_role("button").click()
+    assert page.locator("figure img").bounding_box()["height"] == 910, "full size is full size"
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [260, 288, 320])
+def test_no_page_is_wider_than_a_small_window(browser, tmp_path, width):
+    """Commands in the text wrap, tables scroll within themselves."""
+    draw = lambda figure: figure.subplots().plot([1, 2], label="the gradient of a net with a long name")
+    save(tmp_path, "digits", laws=[law("a paper", "ordering")], tables=[WIDE], figures={"": draw})
+    page = browser.new_page(viewport={"width": width, "height": 640})
+    page.goto(report.write_page(tmp_path).as_uri())
+    assert page.get_by_text("tinyres flow digits --seeds 5").is_visible()
+    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
 
 
 @pytest.mark.browser

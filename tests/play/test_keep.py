@@ -59,6 +59,8 @@ def test_tables_hold_the_figures_of_every_step(page, lab):
         assert float(rows[-1]["loss"]) == figures["loss"]
         assert float(rows[-1]["gradient blocks.2"]) == figures["gradient"][2]
         assert float(rows[-1]["signal blocks.0"]) == figures["signal"][0]
+        shares = {f"skip share blocks.{i}": share for i, share in enumerate(figures["share"]) if share is not None}
+        assert {name: float(rows[-1][name]) for name in rows[-1] if name.startswith("skip share")} == shares != {}
     else:
         assert math.isnan(float(rows[0]["d"]))
         assert float(rows[-1]["gradient_g"]) == figures["gradient_g"]

@@ -197,6 +197,14 @@ def test_it_is_spoken_in_one_sentence(visit):
     page.until(f"{told}.startsWith('Paused at step 33: loss ')")
 
 
+def test_a_gradient_that_is_not_finite_is_no_ratio(visit):
+    page = net(visit)
+    told = "document.querySelector('p.hidden[role=status]').innerText"
+    page.push(m.frame(31, 8) | {"gradient": ["NaN"] * 8, "diverged": {"step": 31, "text": "It diverged at step 31."}})
+    page.until(f"{told}.startsWith('Step 31')")
+    assert "the gradient is not finite, or it is zero at the last block. It diverged at step 31." in page.js(told)
+
+
 def test_the_built_page():
     text = (FOLDER / "play.html").read_text(encoding="utf-8")
     widget = (FOLDER / "widget.js").read_text(encoding="utf-8")

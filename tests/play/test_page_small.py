@@ -130,6 +130,9 @@ def test_a_saved_picture_has_its_legend(visit, tmp_path, make, title, words, key
     texts = [element.text for element in root if name(element) == "text"]
     assert set(words) <= set(texts)
     high = float(root.get("height"))
+    left, top, *_ = map(float, root.get("viewBox").split())
+    assert left <= -4, "no letter touches the edge"
+    assert top <= -4
     ys = [float(element.get("y")) for element in root if name(element) == "text"]
     assert max(ys) < high
     shown = [
@@ -160,6 +163,10 @@ def test_a_kept_page_says_that_it_is_a_recording(visit, tmp_path, steps, said):
     assert "start anew" not in helped
     assert "stories" not in helped
     assert "Tap the net" in helped
+    page.press("Escape")
+    assert (page.button("Play").get_attribute("aria-disabled") == "true") == (steps == 1), "nothing to play"
+    page.js("document.querySelector('.play').click()")
+    assert page.state("playing") == (steps > 1)
     if steps == 1:
         assert "over 1 step:" in page.page.locator("[data-panel=loss] svg.chart").get_attribute("aria-label")
 

@@ -253,7 +253,7 @@ def test_a_notebooks_backend_is_no_trouble(tmp_path):
 
 
 def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
-    def fails(figure, description):
+    def fails(figure, description, numbers):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tinyres.files.png", fails)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import UsageError, progress, writing
-from tinyres.cli.terminal import say
+from tinyres.cli.terminal import say, show
 
 
 def one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -41,8 +41,9 @@ def one_seed(console: Any, names: list[str], options: Any, arguments: argparse.N
             result, seconds, written = outcome.result, outcome.seconds, outcome.written
             told = waiting or name != STAR  # else it is the last that `run` says
             shown = report.finding(EXPERIMENTS[name], result, seconds, bool(told))
-            for part in shown + (report.tables(EXPERIMENTS[name], result) if arguments.rows else []):
-                bars.console.print(part)
+            bars.console.print(*shown)
+            if arguments.rows:
+                show(bars.console, *report.tables(EXPERIMENTS[name], result))
             report.write_page(out, waiting)
             say(bars.console, f"  wrote {', '.join(str(path) for path in written)}\n", style="dim")
             yield report.describe(EXPERIMENTS[name], result, options, seconds, written[1:])
@@ -125,7 +126,7 @@ def several_seeds(
             document = report.gather(done, failed)
             report.save_seeds(EXPERIMENTS[work.name], options, document, out)
             report.write_page(out, [name for name in names if len(found[name]) < count])
-            bars.console.print(report.seeds_table(document))
+            show(bars.console, report.seeds_table(document))
             yield document
 
 

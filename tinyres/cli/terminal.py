@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 import unicodedata
 from typing import Any, NoReturn, TextIO
 
-LEAST = 60  # columns; a narrower terminal wraps lines by itself, where rich would cut words of a table off
+LEAST = 61  # columns; a narrower terminal wraps lines by itself, where rich would cut words of a table off
+ENOUGH = 1000  # columns, for any row
 WORDS = {
     "χ": "chi", "ξ": "xi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda",
     "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "φ": "phi", "ψ": "psi", "√": "sqrt ", "∏": "prod ", "∞": "inf",
@@ -52,6 +54,15 @@ def terminal(least: int = LEAST, **options: Any) -> Any:
     made.on_broken_pipe = _gone  # type: ignore[method-assign]
     made.width = max(made.width, least)
     return made
+
+
+def show(console: Any, *tables: Any) -> None:
+    """Print tables: on a terminal as wide as it is, into a file or a pipe, which has no width, as wide as rows need."""
+    width = console.width
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = ENOUGH
+    console.print(*tables)
+    console.width = width
 
 
 def _gone() -> NoReturn:

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 
 WIDTH, PANEL = 4.6, 3.5  # inches; as wide as a phone, letters of 10 points are some 10 pixels high
+LEAST = 9.1  # points of any letter: 9 pixels in the 328 that a page has on a phone of 360
 DPI = 180  # a phone has two or three pixels where a page counts one
 SINGLE = 4  # so many panels stand in one column
 TITLE, ACROSS, UP, TICK = 46, 52, 36, 26  # characters to a line
 
 
-def narrow(layout: Any = "constrained") -> Any:
-    """An empty figure for a narrow screen; `fold` its texts when it is drawn."""
+def narrow(layout: Any = "constrained", size: tuple[float, float] = (WIDTH, PANEL)) -> Any:
+    """An empty figure for a narrow screen; `fold` its texts when it is drawn. Of one panel, it has the shape of `size`,
+    if that is not wider than a panel is.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -61,7 +64,7 @@ def narrow(layout: Any = "constrained") -> Any:
             if count > 1:
                 self.set_size_inches(WIDTH, down * height)
 
-    figure = Narrow(figsize=(WIDTH, PANEL), dpi=DPI, layout=layout)
+    figure = Narrow(figsize=(WIDTH, max(PANEL, WIDTH * size[1] / size[0])), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -72,10 +75,11 @@ def is_narrow(figure: Any) -> bool:
 
 
 def fold(figure: Any) -> None:
-    """Break titles and labels into lines that fit, repeat labels that stood only at the edge of a grid, and put legends
-    that hide a curve below their panel.
+    """Break titles and labels into lines that fit, repeat labels that stood only at the edge of a grid, let no letters
+    be too small, and put legends that hide a curve below their panel.
     """
     from matplotlib.figure import FigureBase
+    from matplotlib.text import Text
     from matplotlib.ticker import AutoLocator
     from matplotlib.transforms import ScaledTranslation
 
@@ -96,6 +100,8 @@ def fold(figure: Any) -> None:
         ticks = [tick.get_text() for tick in axes.get_yticklabels()]
         if any(len(tick) > TICK for tick in ticks):
             axes.set_yticks(axes.get_yticks(), [folded(tick, TICK) for tick in ticks])
+    for text in figure.findobj(Text):
+        text.set_fontsize(max(text.get_fontsize(), LEAST))
     if (engine := figure.get_layout_engine()) is not None:  # what lies where
         engine.execute(figure)
     else:

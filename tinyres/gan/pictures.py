@@ -25,8 +25,8 @@ def write(
     """Draw a figure of `size` inches into a PNG file, which is written completely or not at all.
 
     Args:
-        dark: write its form for dark pages as well, beside it; of a wide picture also both for narrow screens, with
-            its panels one below the other.
+        dark: write its form for dark pages as well, beside it, and both for narrow screens, with its panels one below
+            the other.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
@@ -36,8 +36,8 @@ def write(
         draw(figure, *arguments)
         whole_ticks(figure)
         (write_pair if dark else write_figure)(figure, path)
-        if dark and size[0] > size[1]:
-            slim = narrow()
+        if dark:
+            slim = narrow(size=size)
             draw(slim, *arguments)
             fold(slim)
             write_pair(slim, narrow_name(path))
@@ -80,7 +80,7 @@ def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: st
     )
     for axes, (name, curves, label) in zip(figure.subplots(1, 3), panels, strict=True):
         for key, what, colour in curves:
-            axes.plot(found["step"], found[key], color=colour, lw=0.5, alpha=0.25)
+            axes.plot(found["step"], found[key], color=colour, lw=0.5, alpha=0.25, label=f"_{what}, each step")
             axes.plot(*_smooth(found["step"], found[key]), color=colour, lw=1.5, label=what)
         if name == "norm of the gradient":
             axes.set_yscale("log")

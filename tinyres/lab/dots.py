@@ -17,14 +17,15 @@ def dots_and_line(
     log: str = "",
     marker: str = "o",
 ) -> None:
-    """Draw one case, dots and line in the same colour; the legend names the dots.
+    """Draw one case, dots and line in the same colour; the legend names the dots, unless `label` begins with "_".
 
     colour: matplotlib's name, or the number of the case.
     log: which axes are logarithmic: "", "y" or "xy".
     """
     plot = {"": axes.plot, "y": axes.semilogy, "xy": axes.loglog}[log]
     colour = f"C{colour}" if isinstance(colour, int) else colour
-    plot(*line, "-", color=colour, lw=1)
+    theory = label and f"_{label.removeprefix('_')}, theory"  # not for the legend, but for the table of numbers
+    plot(*line, "-", color=colour, lw=1, label=theory)
     plot(*dots, marker, color=colour, ms=4, label=label)
 
 

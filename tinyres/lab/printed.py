@@ -59,7 +59,7 @@ def laws_table(title: str, laws: Sequence[Law], caption: str, least: int = 1) ->
     table = RichTable(title=Text(title), title_justify="left", caption_justify="left")
     table.caption = Text(caption)
     table.add_column("law", overflow="fold")
-    for column in ("measured", "predicted", ""):
+    for column in ("measured", "predicted", "verdict"):
         table.add_column(column, justify="right", no_wrap=True)
     for law in laws:
         word = Spread([law], least).verdict()

@@ -15,7 +15,7 @@ from tinyres.play.tape import Tape
 
 PAGE = Path(__file__).with_name("play.html")
 DATA, ID = "<!--tinyres-play-data-->", "tinyres-play-data"
-TABLES = ("gradient", "signal")  # columns of a net's rows that only tables show: charts take their logarithm
+TABLES = ("gradient", "signal", "share")  # columns of a net's rows that only tables show: charts take their logarithm
 MOST = 400  # frames in a saved page
 
 Message = dict[str, Any]
@@ -90,9 +90,10 @@ def table(tape: Tape, form: str) -> str:
 
 
 def _flat(tape: Tape, row: dict[str, Any]) -> dict[str, Any]:
-    """A row with a column for each block's gradient norm."""
-    flat = {name: value for name, value in row.items() if name not in ("heat", "gradient", "signal")}
-    for what in ("gradient", "signal"):
+    """A row with a column for each block's norms of gradient and signal, and for its skip share where it has a skip."""
+    flat = {name: value for name, value in row.items() if name not in ("heat", *TABLES)}
+    for what in TABLES:
         for block, value in zip((tape.start["net"] or {"blocks": []})["blocks"], list(row.get(what, [])), strict=False):
-            flat[f"{what} {block['name']}"] = float(value)
+            if value is not None:
+                flat[f"{'skip share' if what == 'share' else what} {block['name']}"] = float(value)
     return flat

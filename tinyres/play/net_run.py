@@ -175,7 +175,8 @@ class NetRun:
         norms = {name: np.array(figures[name], np.float64) for name in ("gradient", "signal")}  # for tables
         gradient = norms["gradient"]
         heat = np.where(np.isfinite(gradient), np.log10(np.maximum(gradient, TINY)), np.nan)
-        return {"step": step, "loss": figures["loss"], "accuracy": figures["accuracy"], "heat": heat, **norms}
+        return {"step": step, "loss": figures["loss"], "accuracy": figures["accuracy"], "heat": heat, **norms,
+                "share": figures["share"]}  # fmt: skip
 
     def picture(self) -> dict[str, Any]:
         """What is dear to draw: P(class 1) over the plane, as bytes; nothing for images."""

@@ -26,10 +26,10 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         depth, line = np.arange(len(curve)), case.gradient(len(curve) - 1) / np.log(10)
         shown = slice(k % 4, None, 4)
         dots = (depth[shown], curve[shown] / np.log(10))
-        beside = None if not is_narrow(figure) else f"{case.name}, χ = {case.chi:.3g}"
+        beside = "_" * (not is_narrow(figure)) + f"{case.name}, χ = {case.chi:.3g}"
         dots_and_line(left, dots, (depth, line), colours[case], beside, marker="os^D"[k % 4])
         text = f"{case.name}: predicted χ = {case.chi:.3g}"
-        if beside:  # no room for words beside the lines
+        if is_narrow(figure):  # no room for words beside the lines
             continue
         if line[-1] > LOWEST:
             ends[text] = line[-1]
@@ -46,7 +46,8 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
              xlim=(-1, depth[-1] + 0.5))  # fmt: skip
     left.set_title("Plain nets: dots measured, lines χᴸ")
     if is_narrow(figure):
-        left.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.18))
+        left.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.43, -0.18), handlelength=1,
+                    handletextpad=0.4, columnspacing=1)  # fmt: skip
     tanh = {case: curve for case, curve in curves.items() if case.activation == "tanh"}
     theory, s_b2 = next(iter(tanh)).theory, next(iter(tanh)).s_b2
     grid, scales = [], []
@@ -54,12 +55,12 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         grid.append(mean_field.weights_for(q, theory.value, s_b2))
         scales.append(mean_field.depth_scale(mean_field.chi(q, theory.slope, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
-    label: str | None = "measured"
+    label = "measured"
     for case, curve in tanh.items():
         per_layer = abs(slope(curve))
         if per_layer > 0.01:
             right.semilogy(case.s_w2, 1 / per_layer, "o", color=colours[case], label=label)
-            label = None  # one dot stands for all in the legend
+            label = "_measured"  # one dot stands for all in the legend
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(case.s_w2, 100, "^", color=colours[case], label="measured: 100 or more")
     right.set(

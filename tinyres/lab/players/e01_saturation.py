@@ -193,7 +193,7 @@ def draw(figure: Any, curves: dict[str, Any], learners: dict[float, float], d: f
         "wasserstein": np.ones_like(fine),
     }
     for loss, colour in COLOURS.items():
-        dots_and_line(left, (GRID[1::2], curves[loss][1::2]), (fine, closed[loss]), colour, log="y")
+        dots_and_line(left, (GRID[1::2], curves[loss][1::2]), (fine, closed[loss]), colour, f"_{NAMES[loss]}", log="y")
     left.semilogy(
         [*learners], [*learners.values()], "o", mec="k", mfc="none", ms=9, label="with a trained discriminator"
     )

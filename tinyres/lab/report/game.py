@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from tinyres.figures import description_of
 from tinyres.files import write
 from tinyres.flow.instruments.watched import GameWatch
 from tinyres.lab.printed import figure_text
@@ -12,12 +14,13 @@ from tinyres.lab.report.page import embedded, environment, is_picture
 from tinyres.lab.report.pictures import save_picture
 
 PICTURES = (
-    ("The game", "game.png", "Eigenvalues λ of the Jacobian J of the field v that both players follow: a step of size "
+    ("The game", "game.png", "game.json",
+     "Eigenvalues λ of the Jacobian J of the field v that both players follow: a step of size "
      "h multiplies a displacement along an eigenvector by 1 + hλ. While the players follow v, it changes at the rate "
      "Jv, which has a part Sv that they agree on and a part Av that turns it. Below: the gradient that each loss would "
      "give G at this discriminator, and D's slope."),
-    ("Samples", "samples.png", "From the averaged generator, where there is one."),
-    ("Training", "training.png", "Losses, gradient norms and outputs of D at every step."),
+    ("Samples", "samples.png", "", "From the averaged generator, where there is one."),
+    ("Training", "training.png", "result.json", "Losses, gradient norms and outputs of D at every step."),
 )  # fmt: skip
 WORDS = {
     "consensus": "|Sv| / |v|: what the players agree on", "turning": "|Av| / |v|: what turns them",
@@ -48,8 +51,8 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
             lead=lead,
             sentences=sentences,
             pictures=[
-                (heading, text, _shown(name, folder, heading))
-                for heading, name, text in PICTURES
+                (heading, text, _shown(name, folder, heading, source))
+                for heading, name, source, text in PICTURES
                 if is_picture(name, folder)
             ],
             steps=[found.labels["step"][i] for i in ends],
@@ -61,8 +64,9 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
     return folder / "report.html"
 
 
-def _shown(name: str, folder: Path, heading: str) -> dict[str, str]:
-    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": heading, "short": heading}
+def _shown(name: str, folder: Path, heading: str, source: str) -> dict[str, Any]:
+    alt = f"{heading}. {description_of((folder / name).read_bytes())}".strip()
+    return embedded(name, folder, source) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": heading}
 
 
 __all__ = ["write_game_page"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyres.figures import dark_name, description_of, narrow_name
+from tinyres.figures import dark_name, description_of, narrow_name, numbers_of
 from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
@@ -110,22 +110,27 @@ def is_picture(name: str, folder: Path) -> bool:
         return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def embedded(name: str, folder: Path) -> dict[str, str]:
-    """The picture in its light form, and in the dark and the narrow ones (results of older versions have none)."""
+def embedded(name: str, folder: Path, source: str) -> dict[str, Any]:
+    """The picture in its light form, in the dark and the narrow ones, and its numbers.
+
+    Results of older versions have the light form alone. source: the file beside the page that has all numbers, if any.
+    """
     slim = narrow_name(folder / name)
     others = {"dark": dark_name(folder / name), "narrow": slim, "narrow_dark": dark_name(slim)}
     found = {form: _image(path) if is_picture(path.name, folder) else "" for form, path in others.items()}
-    return {"name": name, "light": _image(folder / name)} | found
+    tables = [_table(entry) for entry in numbers_of((folder / name).read_bytes())]
+    return {"name": name, "light": _image(folder / name), "numbers": tables, "source": source} | found
 
 
-def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str]:
+def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, Any]:
     """The picture, and what is drawn in it; of older results, which do not tell, what was claimed and found."""
     which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
     drawn = description_of((folder / name).read_bytes())
     said = [text.rstrip(".") for text in ([drawn] if drawn else [document["claim"], document["found"]]) if text]
     alt = ". ".join([f"Figure {which}" if which else "Figure", *said]) + "."
     short = " ".join(filter(None, ["figure", which, "of", document["name"]]))  # it is read out at every visit
-    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": short}
+    source = document["file"] if document.get("data") else ""
+    return embedded(name, folder, source) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": short}
 
 
 def _image(path: Path) -> str:

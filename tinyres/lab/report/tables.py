@@ -58,7 +58,7 @@ def seeds_table(document: dict[str, Any]) -> Any:
     done = document["seeds"]["done"]
     table = RichTable(title=Text(f"{document['name']}: {document['claim']}"), title_justify="left")
     table.add_column("law", overflow="fold")
-    for column in ("mean ± sd", "predicted", f"of {len(done)}", ""):
+    for column in ("mean ± sd", "predicted", f"of {len(done)}", "verdict"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in document["seeds"]["laws"]:
         law, word = Law.from_json(row | {"measured": row["mean"]}), row["verdict"]

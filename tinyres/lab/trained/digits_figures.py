@@ -31,6 +31,7 @@ def deepest(figure: Any, runs: Runs) -> None:
             right.fill_between(blocks, 0, last, color=palette.SKIP, lw=0, label="through the skips")
             right.fill_between(blocks, last, 100, color=palette.BRANCH, lw=0, label="through the branches")
             right.plot(blocks, shares[0], "k--", lw=1, label="the boundary before training")
+            right.plot(blocks, last, lw=0, label="_the boundary after training")  # the areas' edge, for its numbers
     left.set(xlabel="block (1 = input side)", ylabel="|gradient| / |gradient at the last block|",
              title="Before training: the gradient per block")  # fmt: skip
     right.set(xlabel="block (1 = input side)", ylabel="share of |skip| + |branch|, %", ylim=(0, 100),
@@ -101,8 +102,9 @@ def routes(figure: Any, runs: Runs) -> None:
     for k, run in enumerate(residual):
         shares, colour = np.array(run["skip_share"]), palette.shade(palette.RESIDUAL, k, len(residual))
         position = np.linspace(0, 1, shares.shape[1])
-        left.plot(position, shares[0], "o--", color=colour, ms=4, mfc="w")
-        left.plot(position, shares[-5:].mean(axis=0), "o-", color=colour, ms=4, label=f"{run['depth']} layers")
+        net = f"{run['depth']} layers"
+        left.plot(position, shares[0], "o--", color=colour, ms=4, mfc="w", label=f"_{net}, at the first step")
+        left.plot(position, shares[-5:].mean(axis=0), "o-", color=colour, ms=4, label=net)
     left.axhline(0.5, color="grey", lw=0.8)
     left.set(xlabel="place in the net (0 = input side, 1 = output side)", ylim=(0, 1))
     left.set_title("How much gradient comes back through the skip connection", fontsize=10)

@@ -118,8 +118,10 @@ function Said({ store, state }: { store: Store; state: State }) {
     <div class="said">
       {link === "replay" && (
         <p class="notice">
-          This page is a recording of {many(store.frames.length, "picture")}: its knobs show the setting and cannot be turned. To
-          record more, run <code>tinyres play</code>, press Play, and keep the page again.
+          <span>
+            This page is a recording of {many(store.frames.length, "picture")}: its knobs show the setting and cannot be turned. To
+            record more, run <code>tinyres play</code>, press Play, and keep the page again.
+          </span>
         </p>
       )}
       {link === "lost" && (

@@ -77,6 +77,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
   const [first, last] = store.local ? [0, Math.max(0, store.frames.length - 1)] : kept;
   const value = store.local ? state.at : (seen?.frame.step ?? 0);
   const dead = seen === null;
+  const alone = store.local && last === first; // a recording of one picture: nothing to play
   const step = seen === null || (state.anew && isComputing(state)) ? "–" : seen.frame.step;
   // At an end, `off`: without an effect rather than disabled, which would lose the focus.
   const button = (label: string, sign: string, act: () => void, off = false) => (
@@ -91,7 +92,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
       <Tools class="buttons" label="Move through the steps" first=".play">
         {!store.local && button("Start anew", "M8 2.5a5.5 5.5 0 1 0 5.4 6.5h-1.6A4 4 0 1 1 8 4v2.5L12 3.2 8 0z", () => store.reset())}
         {button("One step back", "M11 3v10L4 8z", () => store.step(-1), value <= first)}
-        <button type="button" class="play" disabled={dead} aria-label={playing ? "Pause" : "Play"} onClick={() => store.play()}>
+        <button type="button" class="play" disabled={dead} aria-disabled={alone} aria-label={playing ? "Pause" : "Play"} onClick={() => alone || store.play()}>
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d={playing ? "M4 3h3v10H4z M9 3h3v10H9z" : "M4 2.5v11L13 8z"} />
           </svg>

@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 
-import { Axes, decades, dots, EDGE, Panel, path, type Scale, type Size } from "./chart";
+import { Axes, decades, dots, EDGE, LETTERS, Panel, path, type Scale, type Size } from "./chart";
 import { lawOf, type NetFrame, type Start } from "./protocol";
 import { blockAt, namesOf } from "./Ribbon";
 import { depthText } from "./sentences";
@@ -95,9 +95,9 @@ function Drawing({ width, height, frame, laws, block }: DrawingProps) {
         );
       })}
       {block !== null && block < count && (
-        <g class="readout" transform={`translate(${x(block + 1) > width - 150 ? x(block + 1) - 8 : x(block + 1) + 8} ${EDGE.top + 10})`}>
+        <g class="readout" transform={`translate(${x(block + 1) > width - 150 * LETTERS ? x(block + 1) - 8 : x(block + 1) + 8} ${EDGE.top + 10 * LETTERS})`}>
           {(["gradient", "signal"] as const).map((which, i) => (
-            <text class={which} y={15 * i} text-anchor={x(block + 1) > width - 150 ? "end" : "start"}>
+            <text class={which} y={15 * LETTERS * i} text-anchor={x(block + 1) > width - 150 * LETTERS ? "end" : "start"}>
               {plainly(frame[which][block] ?? NaN)}
             </text>
           ))}

@@ -6,7 +6,7 @@ import { useContext } from "preact/hooks";
 import { bound, colour, type Bound } from "../palette";
 import { byTouch } from "../pinch";
 import { Tools } from "../Tools";
-import { Computing, COMPUTING, EDGE, Panel, type Size } from "./chart";
+import { Computing, COMPUTING, EDGE, LETTERS, Panel, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import type { State, View } from "./state";
 import type { Store } from "./store";
@@ -118,7 +118,7 @@ function Drawing({ width, start, frame, scales, view, block, blank }: DrawingPro
           <text class="soft" x={EDGE.left} y={MIDDLE - BOX.height / 2 - 18}>
             {blocks.some((each) => each.routes)
               ? "What the two routes carry is not finite, or nothing."
-              : width < 560
+              : width < 560 * LETTERS
                 ? "No second route"
                 : "No second route: everything passes through every block."}
           </text>
@@ -151,7 +151,7 @@ function Drawing({ width, start, frame, scales, view, block, blank }: DrawingPro
 
 /** Which blocks have their number under them. */
 export function namesOf(count: number, apart: number): number[] {
-  const every = [1, 2, 5, 10, 20, 50, 100].find((n) => n * apart >= 26) ?? 200;
+  const every = [1, 2, 5, 10, 20, 50, 100].find((n) => n * apart >= 26 * LETTERS) ?? 200;
   return Array.from({ length: count }, (_, i) => i).filter((i) => i === 0 || (i + 1) % every === 0);
 }
 

@@ -5,6 +5,7 @@ import { line } from "d3-shape";
 import { createContext, type ComponentChildren } from "preact";
 import { useContext, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { number } from "../text";
 import { Tools } from "../Tools";
 import { picture } from "./save";
 import { plainly, ten, tick } from "./words";
@@ -16,8 +17,11 @@ export interface Size {
   height: number;
 }
 
+/** By how much the reader's letters are larger than the browser's usual ones, for which the lengths here are made. */
+export const LETTERS = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+
 /** Room for the axes, in pixels; the net's picture and what stands under it share the left and the right. */
-export const EDGE = { left: 54, right: 14, top: 10, bottom: 34 };
+export const EDGE = { left: 54 * LETTERS, right: 14 * LETTERS, top: 10 * LETTERS, bottom: 34 * LETTERS };
 
 /** Whether the pictures are still those of an earlier setting than the knobs show: then nobody is told what they say. */
 export const Computing = createContext(false);
@@ -111,12 +115,13 @@ interface AxesProps extends Size {
   bare?: boolean;
 }
 
-export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText = tick, yText, bare }: AxesProps) {
+export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText, yText, bare }: AxesProps) {
   const [bottom, right] = [height - EDGE.bottom, width - EDGE.right];
-  const marks = ticks(x, Math.max(2, (right - EDGE.left) / 90));
+  const marks = ticks(x, Math.max(2, (right - EDGE.left) / (90 * LETTERS)));
   const horizontal = xTicks ?? (xLabel === "step" ? marks.filter(Number.isInteger) : marks);
-  const vertical = ticks(y, Math.max(2, (bottom - EDGE.top) / 38));
-  const text = yText ?? (isLog(y) && span(y) > 3 ? (value) => ten(Math.log10(value)) : isLog(y) ? plainly : tick);
+  const across = xText ?? told(horizontal);
+  const vertical = ticks(y, Math.max(2, (bottom - EDGE.top) / (38 * LETTERS)));
+  const text = yText ?? (isLog(y) && span(y) > 3 ? (value) => ten(Math.log10(value)) : isLog(y) ? plainly : told(vertical));
   return (
     <g class="axes">
       {vertical.map((value) => (
@@ -129,12 +134,12 @@ export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText = tick
       ))}
       <line class="base" x1={EDGE.left} x2={right} y1={bottom} y2={bottom} />
       {horizontal.map((value) => (
-        <text key={`x${value}`} x={x(value)} y={bottom + 14} text-anchor="middle">
-          {xText(value)}
+        <text key={`x${value}`} x={x(value)} y={bottom + 14 * LETTERS} text-anchor="middle">
+          {across(value)}
         </text>
       ))}
       {xLabel && (
-        <text class="name" x={(EDGE.left + right) / 2} y={height - 4} text-anchor="middle">
+        <text class="name" {...placed(xLabel, right, width)} y={height - 4} text-anchor="middle">
           {xLabel}
         </text>
       )}
@@ -146,6 +151,19 @@ export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText = tick
     </g>
   );
 }
+
+/** With as many digits as tell the values from each other. */
+function told(values: number[]): (value: number) => string {
+  const apart = (text: (value: number) => string): boolean => new Set(values.map(text)).size === values.length;
+  const ways = [tick, ...[4, 5, 6, 7, 8].map((digits) => (value: number) => number(value, digits))];
+  return ways.find(apart) ?? tick;
+}
+
+/** Below the axis; a label that would be wider, with large letters on a phone, is drawn as wide as the picture. */
+const placed = (text: string, right: number, width: number) =>
+  text.length * 6 * LETTERS < right - EDGE.left
+    ? { x: (EDGE.left + right) / 2 }
+    : { x: width / 2, textLength: Math.min(text.length * 6 * LETTERS, width), lengthAdjust: "spacingAndGlyphs" };
 
 const isLog = (scale: Scale): scale is ScaleLogarithmic<number, number> => "base" in scale;
 

@@ -16,6 +16,7 @@ const STYLED = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "stroke-linecap", "opacity",
   "font-size", "font-family", "font-weight", "text-anchor", "dominant-baseline", "paint-order", "display",
 ]; // prettier-ignore
+const MARGIN = 8; // pixels of ground around a saved picture: on the page its panel has them
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A copy that carries its styles. */
@@ -33,16 +34,17 @@ function inlined(chart: SVGSVGElement): SVGSVGElement {
 /** A chart with its styles, its pixels and its legend inside it, on the page's ground: nothing else is needed to show it. */
 export function standalone(chart: SVGSVGElement, title: string): { text: string; width: number; height: number } {
   const copy = inlined(chart);
-  const { width, height: own } = chart.getBoundingClientRect();
+  const { width: across, height: own } = chart.getBoundingClientRect();
   const { parts, height: under } = legend(chart, own, inlined);
-  const height = own + under;
+  const [width, height] = [across + 2 * MARGIN, own + under + 2 * MARGIN];
   copy.setAttribute("xmlns", SVG);
   copy.setAttribute("width", String(width));
   copy.setAttribute("height", String(height));
-  copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  copy.setAttribute("viewBox", `${-MARGIN} ${-MARGIN} ${width} ${height}`);
   const named = document.createElementNS(SVG, "title");
   named.textContent = title;
   const ground = document.createElementNS(SVG, "rect");
+  for (const way of ["x", "y"]) ground.setAttribute(way, String(-MARGIN));
   ground.setAttribute("width", "100%");
   ground.setAttribute("height", "100%");
   ground.setAttribute("fill", getComputedStyle(chart.closest(".panel") ?? chart).backgroundColor);

@@ -89,8 +89,12 @@ export function whereText(orbit: [number, number][]): string {
 /** The state in one sentence. */
 export function spoken(frame: Frame): string {
   const diverged = frame.diverged ? ` ${frame.diverged.text}` : "";
-  if (!isGame(frame))
-    return `Step ${frame.step}: loss ${number(frame.loss, 3)}, the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last.${diverged}`;
+  if (!isGame(frame)) {
+    const gradient = Number.isFinite(ratio(frame))
+      ? `the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last`
+      : "the gradient is not finite, or it is zero at the last block";
+    return `Step ${frame.step}: loss ${number(frame.loss, 3)}, ${gradient}.${diverged}`;
+  }
   const where = frame.orbit ? `${whereText(frame.orbit)}, ` : "";
   if (frame.step === 0 && !Number.isFinite(frame.gradient_g)) return `Step 0: ${where}nobody has moved yet.`;
   return `Step ${frame.step}: ${where}D's loss ${number(frame.losses.d, 3)}, G's loss ${number(frame.losses.g, 3)}, gradient of G ${plainly(frame.gradient_g)}.${diverged}`;
