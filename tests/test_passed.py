@@ -50,8 +50,8 @@ EACH_TIME = {
 }  # fmt: skip
 
 
-# Hypothesis's plugin asks the collector about all objects as a run ends: a second each, with the suite's two million.
-QUICK = "-p", "no:hypothesispytest"
+# These two ask the collector about all objects as a run ends: a second each, with the suite's two million.
+QUICK = "-p", "no:hypothesispytest", "-p", "no:unraisableexception"
 
 
 class Registers:

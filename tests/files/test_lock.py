@@ -65,7 +65,8 @@ def test_a_second_run_in_a_folder_is_told_of_the_first_until_that_is_dead(capsys
         assert first.stdout.readline() == "held\n"
         assert main(arguments) == 2
         err = capsys.readouterr().err
-        assert err.startswith(f"tinyres {command}: another run is writing into {tmp_path} (process {first.pid} on ")
+        called = {"gan": "gan train"}.get(command, command)
+        assert err.startswith(f"tinyres {called}: another run is writing into {tmp_path} (process {first.pid} on ")
         assert err.count("\n") == 1
         assert [path.name for path in tmp_path.iterdir()] == [NAME]
         first.kill()

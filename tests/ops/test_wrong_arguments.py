@@ -39,7 +39,7 @@ GIVEN = {
     "kernel_size": 2, "output_size": 2,
     "threshold": 0.1, "p": 0.5, "shifts": 1, "dims": (0, 1), "reps": (2, 1), "data": [1.0], "ndarray": X,
     "ord": 2, "upscale_factor": 1, "downscale_factor": 2, "num_groups": 1, "normalized_shape": (3,),
-    "running_mean": None, "running_var": None, "offset": 0, "factor": 2, "iterations": 2,
+    "running_mean": None, "running_var": None, "offset": 0, "factor": 2, "source": 0, "destination": 1, "iterations": 2,
 }  # fmt: skip
 IMAGES = {"input": lambda: tr.tensor(IMAGE), "x": lambda: tr.tensor(IMAGE)}
 OF_IMAGES = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d", "pixel_unshuffle", "pixel_shuffle", "dropout2d",
