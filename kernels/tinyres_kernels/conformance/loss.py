@@ -14,8 +14,8 @@ LOGITS = "({scale} * rng.standard_normal({shape})).astype({dtype!r})"
 CLASSES = "rng.integers(0, {C}, {shape})"
 LIKELY = "rng.dirichlet(np.ones({shape}[1]), {shape}[0]).astype({dtype!r})"  # rows that sum to 1
 ANSWERS = "rng.integers(0, 2, {shape}).astype({dtype!r}) if {hard} else rng.uniform(0, 1, {shape}).astype({dtype!r})"
-# Below it float32 has no digits left, only steps: of a few of them nothing is asked.
 MOST = 1e5  # of a logit, where one rounding of float32 is a hundredth
+# Below it float32 has no digits left, only steps: of a few of them nothing is asked.
 LEAST = 8 * float(np.finfo("float32").tiny)
 
 
