@@ -32,3 +32,12 @@ def test_what_does_not_fit():
     with pytest.raises(ValueError, match=r"24 elements do not fill the shape \(-1, 5\)"):
         tr.tensor(X).view(-1, 5)
     np.testing.assert_array_equal(tr.where(tr.tensor(X) > 20), np.where(X > 20))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "int64", "float32"])
+def test_a_triangle_keeps_the_dtype(dtype):
+    """A mask stays a mask."""
+    x = np.arange(9).reshape(3, 3).astype(dtype)
+    for ours, numpys in ((tr.tril, np.tril), (tr.triu, np.triu)):
+        assert ours(tr.tensor(x), 1).dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(ours(tr.tensor(x), 1).numpy(), numpys(x, 1))

@@ -12,11 +12,8 @@ import numpy as np
 
 from tinyres.autograd.tensor import Array
 
-ROWS, COLUMNS, LINES = (
-    30,
-    6,
-    12,
-)  # of a table: of more points or pixels some, evenly spaced, with the first and the last
+# Of a table. Of more points or pixels it has some, evenly spaced, with the first and the last.
+ROWS, COLUMNS, LINES = 30, 6, 12
 MOST = 120  # tables that are read from a file
 
 Series = tuple[str, Array, Array]  # what it is called, x, y
