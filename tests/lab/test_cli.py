@@ -93,7 +93,7 @@ def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     assert (
         page.index("<picture>")
         < page.index(f'<p class="lead">{found.replace(chr(39), "&#39;")}')
-        < page.index("<table>")
+        < page.index('aria-label="All experiments"')
     )
     assert page.index('id="digits"') < page.index('id="check"')
     assert page.count("<details>") == page.count("<summary>") >= 3

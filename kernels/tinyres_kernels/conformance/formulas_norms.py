@@ -61,7 +61,10 @@ def _bent(a: Given, root: Root) -> Arrays:
     eps = a.s["eps"]
     variance = a.needed.get("variance", a.wide.get("variance"))
     if "variance" in a.wide:
-        made: Arrays = a.specified({**a.wide, "variance": root(a.wide["variance"], eps) ** 2 - eps}, a.s)
+        below = root(a.wide["variance"], eps)
+        if not (below > 0).all():  # without eps, a variance of 0 has no inverse
+            return {}
+        made: Arrays = a.specified({**a.wide, "variance": below**2 - eps}, a.s)
         return made
     out = (a.wide["x"] - a.needed["mean"]) / root(variance, eps) * a.wide["weight"] + a.wide["bias"]
     out = out + a.wide.get("residual", 0.0)

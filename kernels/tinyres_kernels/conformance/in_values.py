@@ -69,13 +69,16 @@ def _traits(case: Case) -> Iterator[tuple[str, Holds]]:
 
 
 def _of_numbers(name: str) -> Iterator[tuple[str, Holds]]:
-    yield f"a negative number in {name}", lambda case, a: bool((a[name] < 0).any())
-    yield f"a positive number in {name}", lambda case, a: bool((a[name] > 0).any())
-    yield f"a 0 in {name}", lambda case, a: bool((a[name] == 0).any())
-    yield f"nothing but negative numbers in {name}", lambda case, a: bool((a[name] < 0).all())
-    yield f"nothing but positive numbers in {name}", lambda case, a: bool((a[name] > 0).all())
-    yield f"a number below 1 in {name}", lambda case, a: bool((abs(a[name]) < 1).any())
-    yield f"a number beyond 1 in {name}", lambda case, a: bool((abs(a[name]) > 1).any())
+    def of(a: Arrays) -> Array:
+        return a.get(name, np.full(1, np.nan))  # other cases may go without: nothing is true of what is not there
+
+    yield f"a negative number in {name}", lambda case, a: bool((of(a) < 0).any())
+    yield f"a positive number in {name}", lambda case, a: bool((of(a) > 0).any())
+    yield f"a 0 in {name}", lambda case, a: bool((of(a) == 0).any())
+    yield f"nothing but negative numbers in {name}", lambda case, a: bool((of(a) < 0).all())
+    yield f"nothing but positive numbers in {name}", lambda case, a: bool((of(a) > 0).all())
+    yield f"a number below 1 in {name}", lambda case, a: bool((abs(of(a)) < 1).any())
+    yield f"a number beyond 1 in {name}", lambda case, a: bool((abs(of(a)) > 1).any())
 
 
 def _of_classes(name: str) -> Iterator[tuple[str, Holds]]:

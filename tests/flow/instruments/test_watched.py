@@ -183,7 +183,7 @@ def content(trainer):
 ], ids=str)  # fmt: skip
 def test_a_look_changes_nothing_and_goes_on_after_a_resume(change, tmp_path):
     """Batch norm's statistics, u and v of spectral norm, and all draws stay; the file holds what was seen."""
-    recipe = gan.GANRecipe.of(**change, data="digits", width=4, batch_size=8, steps=4)
+    recipe = gan.GANRecipe.of(**change, data="digits", width=8, batch_size=8, steps=4)
     alone = gan.prepare(recipe)
     list(alone.steps())
 

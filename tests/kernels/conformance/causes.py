@@ -249,7 +249,7 @@ CAUSES = {
     "log of the sigmoid": ("bce_with_logits", log_of_the_sigmoid, "large logits", "needs no sigmoid"),
     "passed on at 0": ("relu_dx", passed_on_at_zero, "a 0 in y", ""),
     "over C - 1": ("layer_norm", divided_by_less, "every case", "over C"),
-    "eps outside the root": ("layer_norm", eps_outside, "every case", "sqrt(variance + eps)"),
+    "eps outside the root": ("layer_norm", eps_outside, "most cases", "sqrt(variance + eps)"),
     "an eps of its own": ("rms_norm", eps_of_its_own, "most cases", "eps to be 1e-06"),
     "Adam's eps inside": ("adam", adam_by(lambda v, c, eps: np.sqrt(v / c + eps)), "a small error", "inside the root"),
     "Adam's eps uncorrected": (

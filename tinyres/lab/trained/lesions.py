@@ -126,9 +126,9 @@ def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], er
     for arch, name in NAMES.items():
         colour, accuracy = COLOURS[arch], np.array(drop[arch])
         blocks = 1 + np.arange(accuracy.shape[1])
-        left.axhline(np.mean(base[arch]), color=colour, ls="--", lw=1, label=f"{name} net, whole")
+        left.axhline(np.mean(base[arch]), color=colour, ls="--", lw=1, label=f"{name}, whole net")
         left.plot(blocks, accuracy.T, ".", color=colour, ms=4, alpha=0.5)
-        left.plot(blocks, accuracy.mean(axis=0), "o", color=colour, ms=7, label=f"{name} net without the block")
+        left.plot(blocks, accuracy.mean(axis=0), "o", color=colour, ms=7, label=f"{name}, block left out")
         curves = np.array(errors[arch])
         counts = np.arange(curves.shape[1])
         right.plot(counts, curves.T, "-", color=colour, lw=0.6, alpha=0.5)
