@@ -93,10 +93,10 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
 
 
 @public
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+def meshgrid(*tensors: Any, indexing: str | None = "ij") -> tuple[Any, ...]:
     """Vectors spread over a grid: the k-th result varies along axis k. With indexing="xy" the first two axes swap."""
     xs = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
-    if indexing not in ("ij", "xy"):
+    if indexing not in ("ij", "xy", None):  # PyTorch's default, which is "ij"
         raise ValueError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
     sizes = tuple(numel(x) for x in xs)
     grids = [expand(reshape(x, (-1, *(1,) * (len(xs) - 1 - k))), sizes) for k, x in enumerate(xs)]
