@@ -12,7 +12,8 @@ from tinyres_kernels.smooth import FUNCTIONS
 from tinyres.arrays import empty, empty_in_order, kernels_for, namespace, ravel_alike, unravel_like
 from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.elementwise import erf, floating, fractions, where, zeros_of
+from tinyres.ops.elementwise import erf, floating, where, zeros_of
+from tinyres.ops.kinds import fractions
 
 MANY = LEAST // 8  # numbers, of float64 or float32, that a kernel may be worth
 

@@ -15,6 +15,7 @@ from tinyres.arrays import empty, kernels_for, namespace, ravel_alike, to_device
 from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import Tensor
+from tinyres.ops.kinds import fractions
 from tinyres.ops.selecting import without_branches
 
 
@@ -89,18 +90,6 @@ def astype(x: Any, dtype: Any) -> Any:
 def floating(x: Any) -> Any:
     """x, with integers converted to float64: for means and other operations whose result is not an integer."""
     return x if x.dtype.kind == "f" else astype(x, np.float64)
-
-
-def fitting(value: Any, x: Any) -> Any:
-    """A Python number that takes the place of some of x, as one that leaves x its dtype, if there is one."""
-    if hasattr(value, "dtype") or x.dtype.kind == "f":
-        return value if hasattr(value, "dtype") else float(value)
-    return bool(value) if x.dtype == bool else int(value) if float(value).is_integer() else value
-
-
-def fractions(x: Any) -> Any:
-    """x for a function whose values are fractions: whole numbers as float64. Of small ones, NumPy makes float16."""
-    return x if getattr(x, "itemsize", 8) > 2 or x.dtype.kind == "f" else x.astype(np.float64)
 
 
 @primitive

@@ -10,7 +10,8 @@ from typing import Any
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw
 from tinyres.ops.activation import elu_, sigmoid, softplus, tanh
-from tinyres.ops.elementwise import abs, fitting, floating, where
+from tinyres.ops.elementwise import abs, floating, where
+from tinyres.ops.kinds import fitting
 from tinyres.ops.shape import axes_of, reshape, split
 from tinyres.ops.softmax import softmax
 from tinyres.refusals.wording import describe

@@ -11,9 +11,10 @@ import numpy as np
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import raw, wrap
-from tinyres.ops.elementwise import fitting, floating
+from tinyres.ops.elementwise import floating
 from tinyres.ops.elementwise import where as chosen
 from tinyres.ops.indexing import added_at, getitem
+from tinyres.ops.kinds import fitting
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import axes_of, expand, reshape
 

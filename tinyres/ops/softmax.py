@@ -9,7 +9,8 @@ from tinyres_kernels.settings import Softmax
 from tinyres.arrays import empty, kernels_for, memory_order, namespace, ravel_alike, unravel_like
 from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.elementwise import astype, exp, fractions
+from tinyres.ops.elementwise import astype, exp
+from tinyres.ops.kinds import fractions
 from tinyres.ops.reduction import one_axis, sum_
 from tinyres.ops.shape import axes_of
 
