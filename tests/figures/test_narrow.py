@@ -108,3 +108,13 @@ def test_a_colour_bar_of_several_panels_lies_below_them():
     bar = figure.colorbar(image, ax=panels, label="norm")
     assert bar.orientation == "horizontal"
     assert figure.colorbar(image, ax=panels[0]).orientation == "vertical"
+
+
+def test_a_line_that_is_cut_off_at_the_edge_does_not_move_a_legend_below_it():
+    figure = narrow()
+    axes = figure.subplots()
+    axes.plot([0, 1, 2], [0, -1, -9], label="falls")
+    axes.set_ylim(-1, 0)
+    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
+    fold(figure)
+    assert legend.get_bbox_to_anchor().transformed(axes.transAxes.inverted()).y0 == pytest.approx(-0.18)

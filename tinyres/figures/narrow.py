@@ -114,7 +114,7 @@ def fold(figure: Any) -> None:
 
 
 def _hides(legend: Any, axes: Any) -> bool:
-    """Whether a line of the panel runs through its legend."""
+    """Whether a line of the panel runs through its legend, where it is drawn: what leaves the panel is cut off."""
     box = legend.get_window_extent()
     for line in axes.get_lines():
         points = line.get_transform().transform(np.column_stack(line.get_data(orig=False)))
@@ -123,7 +123,7 @@ def _hides(legend: Any, axes: Any) -> bool:
             ends = np.cumsum(np.r_[0, np.hypot(*np.diff(points, axis=0).T)])
             way = np.linspace(0, ends[-1], 500)
             points = np.column_stack([np.interp(way, ends, points[:, k]) for k in (0, 1)])
-        if any(box.contains(x, y) for x, y in points):
+        if any(box.contains(x, y) and axes.bbox.contains(x, y) for x, y in points):
             return True
     return False
 
